@@ -1,0 +1,3 @@
+module github.com/ballast-go/ballast
+
+go 1.26
