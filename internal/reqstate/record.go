@@ -1,0 +1,121 @@
+package reqstate
+
+import (
+	"net/http"
+	"time"
+)
+
+// An Outcome is how a request ended. The zero value is Complete.
+type Outcome uint8
+
+const (
+	// Complete: the handler returned and the answer is whole.
+	Complete Outcome = iota
+	// ClientGone: the client left before it had the whole answer.
+	ClientGone
+	// UpstreamCut: the answer was cut after it had begun, by
+	// http.ErrAbortHandler (as httputil.ReverseProxy does when its upstream
+	// breaks off), by runtime.Goexit, or by fewer bytes than Content-Length
+	// promised.
+	UpstreamCut
+	// ErrorEvent: a text/event-stream carried an error event.
+	ErrorEvent
+	// Aborted: http.ErrAbortHandler or runtime.Goexit before anything was
+	// sent: the client saw its connection close.
+	Aborted
+	// Panicked: the handler panicked with anything but http.ErrAbortHandler.
+	Panicked
+	// TimedOut: an http.TimeoutHandler around the State answered 503 instead
+	// of the handler.
+	TimedOut
+	// Hijacked: the handler took the connection over.
+	Hijacked
+)
+
+// String returns the name that logs use.
+func (o Outcome) String() string {
+	switch o {
+	case Complete:
+		return "complete"
+	case ClientGone:
+		return "client-gone"
+	case UpstreamCut:
+		return "upstream-cut"
+	case ErrorEvent:
+		return "error-event"
+	case Aborted:
+		return "aborted"
+	case Panicked:
+		return "panic"
+	case TimedOut:
+		return "timeout"
+	case Hijacked:
+		return "hijacked"
+	}
+	return "unknown"
+}
+
+// StatusClientGone is the status recorded for a client that went away; it is
+// never sent. nginx made it a convention.
+const StatusClientGone = 499
+
+// A Record is what is known of a request. Observers get it, final, in Finish.
+type Record struct {
+	Start     time.Time     // when the owner was entered
+	Duration  time.Duration // from Start until the owner's next handler was left
+	Method    string        // as sent by the client: unbounded, never a label
+	Route     string        // the http.ServeMux pattern without its method; "" before the mux ran, at last "unmatched"
+	RequestID string
+	Subject   string // who is calling, as authenticated; "" if unknown
+	TraceID   [16]byte
+	SpanID    [8]byte
+
+	// Status is the verdict that logs, metrics and traces agree on: the status
+	// sent, except where that would be a lie: 499 for ClientGone, 500 for
+	// UpstreamCut, ErrorEvent, Aborted and Panicked, 503 for TimedOut, 101 for
+	// Hijacked.
+	Status int
+	// Sent is the final status that the handler wrote, explicitly or by
+	// writing a body; 0 if none went out. 1xx never counts but for 101.
+	Sent    int
+	Bytes   int64 // of the body, as written to the ResponseWriter
+	Stream  Stream
+	Outcome Outcome
+	Panic   any // the panic's value; nil but for Panicked
+}
+
+// Stream is when the body's bytes left. A chunk is what one Flush, or one
+// overflow of the server's buffer, sends: an answer that fits the buffer and
+// is not flushed has none.
+type Stream struct {
+	Chunks          int64
+	TimeToFirstByte time.Duration // from Start to the first chunk; 0 without one
+	LongestGap      time.Duration // between two chunks; 0 with fewer than two
+}
+
+// Unmatched is the route of a request that no pattern matched.
+const Unmatched = "unmatched"
+
+// routeOf returns r's pattern without the method, or "". Two cases are not
+// routes: a request that no mux has seen, and CONNECT, for which ServeMux puts
+// the client's path into Pattern when it redirects to a trailing slash
+// (net/http, ServeMux.findHandler), so only a pattern that names the method
+// can be believed.
+func routeOf(r *http.Request) string {
+	p := r.Pattern
+	for i := 0; i < len(p); i++ {
+		switch p[i] {
+		case ' ', '\t':
+			for i < len(p) && (p[i] == ' ' || p[i] == '\t') {
+				i++
+			}
+			return p[i:]
+		case '/':
+			if r.Method == http.MethodConnect {
+				return ""
+			}
+			return p
+		}
+	}
+	return p
+}
