@@ -1,0 +1,81 @@
+package reqstate
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var errorLine = regexp.MustCompile(`(?s)^(event: ?error$|data: ?\{ *"error" *:)`)
+
+// hasErrorEvent is the naive reference: all the lines at once. Like the
+// scanner it looks at no more than the first 24 bytes of a line.
+func hasErrorEvent(stream string) bool {
+	for _, line := range strings.FieldsFunc(stream, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if len(line) > 24 {
+			line = line[:24]
+		}
+		if errorLine.MatchString(line) {
+			return true
+		}
+	}
+	return false
+}
+
+func scanned(stream string, cut int) bool {
+	e := eventScanner{on: true}
+	for len(stream) > 0 {
+		n := min(cut, len(stream))
+		e.scan(stream[:n])
+		stream = stream[n:]
+	}
+	e.finish()
+	return e.found
+}
+
+var streams = map[string]bool{
+	"":                                          false,
+	"data: token\n\n":                           false,
+	"event: error\ndata: {}\n\n":                true,
+	"event:error\n\n":                           true,
+	"event: error\r\n\r\n":                      true,
+	"id: 1\revent: error\r\r":                   true,
+	"event: errors\n\n":                         false,
+	"event: an error\n\n":                       false,
+	"data: event: error\n\n":                    false,
+	"data: {\"error\":{}}\n\n":                  true,
+	"data:{ \"error\" : {}}\n\n":                true,
+	"data: {\"error_rate\":1}\n\n":              false,
+	"data: {\"text\":\"error\"}\n\n":            false,
+	": a comment on error\n\nevent: done":       false,
+	"data: x\n\nevent: error":                   true,
+	strings.Repeat("x", 100) + "event: error\n": false,
+	"data: " + strings.Repeat("x", 100) + "\nevent: error\n": true,
+}
+
+func TestEventScanner(t *testing.T) {
+	for stream, want := range streams {
+		if hasErrorEvent(stream) != want {
+			t.Errorf("the reference misjudges %q", stream)
+		}
+		for cut := 1; cut <= len(stream); cut++ {
+			if scanned(stream, cut) != want {
+				t.Errorf("%q in pieces of %d: want %v", stream, cut, want)
+			}
+		}
+	}
+}
+
+func FuzzEventScanner(f *testing.F) {
+	for stream := range streams {
+		f.Add(stream, 3)
+	}
+	f.Fuzz(func(t *testing.T, stream string, cut int) {
+		if cut < 1 {
+			cut = 1
+		}
+		if got, want := scanned(stream, cut), hasErrorEvent(stream); got != want {
+			t.Errorf("%q in pieces of %d: got %v, want %v", stream, cut, got, want)
+		}
+	})
+}
