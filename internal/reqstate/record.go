@@ -65,6 +65,8 @@ type Record struct {
 	Duration  time.Duration // from Start until the owner's next handler was left
 	Method    string        // as sent by the client: unbounded, never a label
 	Route     string        // the http.ServeMux pattern without its method; "" before the mux ran, at last "unmatched"
+	Remote    string        // the peer's address and port, as the server saw it
+	UserAgent string        // as sent by the client: unbounded, never a label
 	RequestID string
 	Subject   string // who is calling, as authenticated; "" if unknown
 	TraceID   [16]byte
@@ -91,6 +93,11 @@ type Stream struct {
 	Chunks          int64
 	TimeToFirstByte time.Duration // from Start to the first chunk; 0 without one
 	LongestGap      time.Duration // between two chunks; 0 with fewer than two
+}
+
+// IDs returns the request's id and those of its server span; zero if unknown.
+func (r *Record) IDs() (request string, trace [16]byte, span [8]byte) {
+	return r.RequestID, r.TraceID, r.SpanID
 }
 
 // Unmatched is the route of a request that no pattern matched.

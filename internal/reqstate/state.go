@@ -97,6 +97,10 @@ func newState(w http.ResponseWriter, r *http.Request) *State {
 	s := &State{Context: r.Context(), w: w, head: r.Method == http.MethodHead, length: -1}
 	s.rec.Start = time.Now()
 	s.rec.Method = r.Method
+	s.rec.Remote = r.RemoteAddr
+	if ua := r.Header["User-Agent"]; len(ua) > 0 {
+		s.rec.UserAgent = ua[0]
+	}
 	return s
 }
 
@@ -157,6 +161,13 @@ func (s *State) SetPanic(v any) {
 			rec.Panic = v
 		}
 	})
+}
+
+// IDs returns the request's id and those of its server span; zero if unknown.
+func (s *State) IDs() (request string, trace [16]byte, span [8]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rec.RequestID, s.rec.TraceID, s.rec.SpanID
 }
 
 // Record returns a copy of what is known so far.

@@ -1,0 +1,71 @@
+package logging_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/ballast-go/ballast/logging"
+)
+
+func Example() {
+	// The timestamp and the source change from run to run: show the rest.
+	out, in := io.Pipe()
+	go func() {
+		l, err := logging.New(logging.Config{Name: "model-serving", Output: in, Level: slog.LevelDebug})
+		if err != nil {
+			panic(err)
+		}
+		l.Slog().Info("model loaded", "model_id", "digits-large", "parameters", 3715082)
+		l.SetLevel(slog.LevelWarn)
+		l.Slog().Info("not written")
+		in.Close()
+	}()
+	var record map[string]any
+	for d := json.NewDecoder(out); d.Decode(&record) == nil; {
+		fmt.Println(record["level"], record["logger"], record["message"], record["model_id"], record["parameters"], record["function"])
+	}
+	// Output: INFO model-serving model loaded digits-large 3.715082e+06 Example.func1
+}
+
+func ExampleMiddleware() {
+	l, err := logging.New(logging.Config{Output: io.Discard})
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /models/{id}", func(w http.ResponseWriter, r *http.Request) {
+		// With the request's context a record carries the request's id.
+		l.Slog().InfoContext(r.Context(), "looking up", "model_id", r.PathValue("id"))
+		panic("nobody home")
+	})
+	var h http.Handler = mux
+	h = logging.Middleware(l, logging.MiddlewareConfig{})(h)
+	h = logging.Recover(l)(h) // outermost
+
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/models/digits", nil))
+	fmt.Print(w.Code, " ", w.Body)
+	// Output: 500 {"type":"about:blank","title":"Internal Server Error","status":500}
+}
+
+// Mounted inside of the access log, Recover answers all the same, but a panic
+// in a middleware outside of it is nobody's.
+func ExampleRecover_incorrect() {
+	l, err := logging.New(logging.Config{Output: io.Discard})
+	if err != nil {
+		panic(err)
+	}
+	broken := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a middleware broke") })
+	}
+	h := broken(logging.Recover(l)(http.NotFoundHandler())) // wrong order
+
+	defer func() { fmt.Println("not recovered:", strings.ToUpper(fmt.Sprint(recover()))) }()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	// Output: not recovered: A MIDDLEWARE BROKE
+}
