@@ -487,7 +487,7 @@ func TestConcurrentWriters(t *testing.T) {
 	}
 }
 
-type lockedDiscard struct{ h http.Header }
+type lockedDiscard struct{}
 
 func (d *lockedDiscard) Header() http.Header         { return nil }
 func (d *lockedDiscard) Write(p []byte) (int, error) { return len(p), nil }

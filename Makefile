@@ -1,0 +1,72 @@
+# Every target runs in every module of the workspace. Nothing here changes the
+# working tree but `make bench`, which writes benchmarks/RESULTS.md.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# The folders of the workspace's modules, and those besides it.
+MODULES     = $(shell go list -m -f '{{.Dir}}')
+ALL_MODULES = $(MODULES) $(CURDIR)/tools
+TOOL        = GOWORK=off go tool -modfile=$(CURDIR)/tools/go.mod
+
+# Least coverage of a package, in percent; packages without statements have none.
+MIN_COVER ?= 85
+# How long each fuzz target runs.
+FUZZTIME  ?= 5s
+# Runs of each benchmark; the report quotes medians.
+COUNT     ?= 6
+
+.PHONY: help test race lint bench cover fuzz tidy-check standalone latest cross vuln
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: ## test every module
+	go test work
+
+race: ## test every module with the race detector, in random order (needs a C compiler)
+	go test -race -shuffle=on work
+
+lint: ## gofmt, go vet and staticcheck
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt wants:" $$files; exit 1; fi
+	go vet work
+	@for dir in $(MODULES); do echo "staticcheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) staticcheck ./...); done
+
+cover: ## coverage of each package, and in total; fails below MIN_COVER percent
+	@mkdir -p coverage
+	@go test -covermode=atomic -coverprofile=coverage/all.out work | tee coverage/packages.txt
+	@cd tools && GOWORK=off go run ./cover -min $(MIN_COVER) ../coverage/packages.txt
+	@go tool cover -func=coverage/all.out | tail -n 1
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@go list -f '{{.ImportPath}}' work | while read -r pkg; do \
+		targets=$$(go test -list '^Fuzz' $$pkg | sed -n '/^Fuzz/p'); \
+		for target in $$targets; do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg </dev/null; \
+		done; \
+	done
+
+tidy-check: ## go.mod and go.sum of every module are as go mod tidy leaves them
+	@for dir in $(ALL_MODULES); do echo "tidy-check $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go mod tidy -diff); done
+
+standalone: ## test each module by itself, at the lowest versions that it asks for
+	@for dir in $(MODULES); do echo "standalone $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go test ./...); done
+
+latest: ## test the root module with the latest version of everything it requires
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T - | tar -xf - -C "$$tmp"; \
+	cd "$$tmp" && GOWORK=off go get -u ./... && GOWORK=off go mod tidy && GOWORK=off go test ./...
+
+cross: ## build every package for the platforms that no test runs on
+	@for target in linux/arm64 darwin/arm64 windows/amd64; do \
+		echo "build for $$target"; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build work; \
+	done
+
+vuln: ## known vulnerabilities that the code can reach (asks vuln.go.dev)
+	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...); done
+
+bench: ## run every benchmark and write benchmarks/RESULTS.md
+	@benchmarks/report.sh $(COUNT) > benchmarks/RESULTS.tmp
+	@mv benchmarks/RESULTS.tmp benchmarks/RESULTS.md
