@@ -278,6 +278,7 @@ func TestCloseEndsChecksAndReadiness(t *testing.T) {
 				t.Errorf("a busy check's context ended after %v, want at once", d)
 			}
 		}
+		synctest.Wait() // the last one may still be on its way out of its deferred call
 		if n := goroutinesIn("health.(*"); n > 0 {
 			t.Errorf("%d goroutines left", n)
 		}
