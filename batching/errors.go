@@ -1,0 +1,60 @@
+package batching
+
+import (
+	"fmt"
+	"time"
+)
+
+// Errors of [Batcher.Do] that are the batcher's own. Compare with errors.Is.
+// Each has Retryable() bool, whether the same call may succeed later, and
+// RetryDelay() time.Duration, how long to wait at least before (0: no advice).
+var (
+	// ErrQueueFull says that MaxQueue items were waiting already. Retryable,
+	// after a second.
+	ErrQueueFull error = &sentinel{text: "batching: queue is full", delay: time.Second}
+
+	// ErrClosed says that Close or Abort came first. Retryable, after a
+	// second: another replica, or this one's next batcher, may take the call.
+	ErrClosed error = &sentinel{text: "batching: batcher is closed", delay: time.Second}
+
+	// ErrNoResult says that run returned nil without answering the item, or
+	// ended in runtime.Goexit. Not retryable.
+	ErrNoResult error = &sentinel{text: "batching: run gave no result for this item"}
+
+	// ErrReentrant says that Do or Close was called with the context that the
+	// same batcher gave to run, or one made from it. The call would wait for
+	// an instance that waits for the call. Not retryable.
+	ErrReentrant error = &sentinel{text: "batching: called from inside run"}
+)
+
+// errGoexit is for items whose run left through runtime.Goexit.
+var errGoexit = fmt.Errorf("%w: run called runtime.Goexit", ErrNoResult)
+
+// sentinel is an error that is one fixed cause. A delay makes it retryable.
+type sentinel struct {
+	text  string
+	delay time.Duration
+}
+
+func (e *sentinel) Error() string             { return e.text }
+func (e *sentinel) Retryable() bool           { return e.delay > 0 }
+func (e *sentinel) RetryDelay() time.Duration { return e.delay }
+
+// PanicError is what a panic in run becomes for each item that it left
+// unanswered. They share one PanicError: treat it as read-only.
+//
+// It does not unwrap to Value: a backend that panics with, say,
+// context.Canceled has not been canceled.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // of the panicking goroutine, as debug.Stack formats it
+}
+
+// Error gives the value but not the stack. Neither is fit for a client.
+func (e *PanicError) Error() string { return fmt.Sprintf("batching: run panicked: %v", e.Value) }
+
+// Retryable is false: the item itself may be what the backend panics on.
+func (e *PanicError) Retryable() bool { return false }
+
+// RetryDelay is 0.
+func (e *PanicError) RetryDelay() time.Duration { return 0 }
