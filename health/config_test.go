@@ -11,6 +11,10 @@ import (
 )
 
 func TestNewReportsEveryMistakeAtOnce(t *testing.T) {
+	synctest.Test(t, testNewReportsEveryMistakeAtOnce) // which fails if a goroutine is left
+}
+
+func testNewReportsEveryMistakeAtOnce(t *testing.T) {
 	h, err := health.New(health.Config{
 		Startup: []health.Check{
 			{Name: "", Func: pass},
@@ -40,9 +44,6 @@ func TestNewReportsEveryMistakeAtOnce(t *testing.T) {
 	}
 	if got := err.Error(); got != strings.Join(want, "\n") {
 		t.Errorf("got:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
-	}
-	if n := goroutinesIn("health.(*Health)"); n > 0 {
-		t.Errorf("a New that failed left %d goroutines", n)
 	}
 }
 

@@ -75,13 +75,21 @@ func wantText(t *testing.T, what string, got error, parts ...string) {
 	}
 }
 
-// goroutinesIn counts the goroutines with the function on their stack.
+// goroutinesIn counts the goroutines of the caller's bubble with the function on
+// their stack. Those of other tests may still be on their way out.
 func goroutinesIn(function string) int {
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	n := 0
+	n, bubble := 0, ""
 	for one := range strings.SplitSeq(string(stacks), "\n\n") {
-		if strings.Contains(one, function) {
+		header, _, _ := strings.Cut(one, "\n")
+		_, number, found := strings.Cut(header, "synctest bubble ")
+		if bubble == "" { // the caller's own stack is the first
+			if bubble = number; !found {
+				panic("not in a bubble: " + header)
+			}
+		}
+		if number == bubble && strings.Contains(one, function) {
 			n++
 		}
 	}
