@@ -1,0 +1,208 @@
+package main
+
+import (
+	"cmp"
+	"encoding"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ballast-go/ballast/examples/serving/internal/digits"
+	"github.com/ballast-go/ballast/logging"
+)
+
+// config is what flags and the environment say. A flag beats its variable.
+type config struct {
+	listen       string
+	defaultModel string
+
+	maxBatch, maxQueue, instances int
+	linger                        time.Duration
+
+	maxBody, maxRows                          int
+	requestTimeout, readTimeout               time.Duration
+	readHeaderTimeout, idleTimeout            time.Duration
+	writeTimeout, drainDelay, shutdownTimeout time.Duration
+
+	logLevel  slog.Level
+	logFormat logging.Format
+}
+
+// env is what every variable's name begins with.
+const env = "SERVING_"
+
+// parseConfig reads flags and environment, and returns everything that is
+// wrong at once. For -h it writes the help to usage and returns flag.ErrHelp.
+func parseConfig(args, environ []string, usage io.Writer) (*config, error) {
+	c := new(config)
+	fs := flag.NewFlagSet("serving", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	p := &parser{fs: fs}
+	c.define(p)
+
+	p.environment(environ)
+	for {
+		err := fs.Parse(args)
+		if errors.Is(err, flag.ErrHelp) {
+			help(fs, usage)
+			return nil, err
+		}
+		if err == nil {
+			break
+		}
+		p.errs = append(p.errs, err)
+		args = fs.Args() // go on behind the unknown flag
+	}
+	if fs.NArg() > 0 {
+		p.errs = append(p.errs, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
+	}
+	for _, f := range p.order {
+		if err := p.values[f].err; err != nil {
+			p.errs = append(p.errs, fmt.Errorf("-%s or %s: %w", f, variable(f), err))
+		}
+	}
+	return c, errors.Join(p.errs...)
+}
+
+func (c *config) define(p *parser) {
+	ms, s, hour := time.Millisecond, time.Second, time.Hour
+	p.text(&c.listen, "listen", "127.0.0.1:8080", "`address` to listen on", isAddress)
+	p.text(&c.defaultModel, "default-model", digits.Large, "`model` for requests that name none: "+strings.Join(digits.IDs(), " or "), isModel)
+	p.number(&c.maxBatch, "max-batch", 32, "most items in a batch", 1, 1024)
+	p.number(&c.maxQueue, "max-queue", 1024, "most items that wait for a batch; more get 503", 1, 1<<20)
+	p.number(&c.instances, "instances", max(1, runtime.GOMAXPROCS(0)/2), "batches that run at the same time, for each model", 1, 1024)
+	p.duration(&c.linger, "linger", 0, "how long an item waits for company while an instance is idle", 0, s)
+	p.number(&c.maxBody, "max-body", 1<<20, "most bytes of a request's body; more get 413", 1<<10, 1<<30)
+	p.number(&c.maxRows, "max-rows", 64, "most rows in a request's input", 1, 1024)
+	p.duration(&c.requestTimeout, "request-timeout", 10*s, "how long a prediction may take; longer gets 504", ms, hour)
+	p.duration(&c.readTimeout, "read-timeout", 10*s, "how long a client may take to send a request", ms, hour)
+	p.duration(&c.readHeaderTimeout, "read-header-timeout", 5*s, "how long it may take for the header", ms, hour)
+	p.duration(&c.idleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait for its next request", ms, hour)
+	p.duration(&c.writeTimeout, "write-timeout", 10*s, "how long each write to a client may take", ms, hour)
+	p.duration(&c.drainDelay, "drain-delay", s, "how long to serve on after a signal, so that load balancers notice", 0, hour)
+	p.duration(&c.shutdownTimeout, "shutdown-timeout", 30*s, "how long to wait for what is in flight after that", ms, hour)
+	c.logLevel, c.logFormat = slog.LevelInfo, logging.JSON
+	p.parsed(&c.logLevel, "log-level", "lowest `level` to log: debug, info, warn or error")
+	p.parsed(&c.logFormat, "log-format", "`format` of the log: json or console")
+}
+
+func isAddress(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n > math.MaxUint16 {
+		return fmt.Errorf("port %q is not a number from 0 to 65535", port)
+	}
+	return nil
+}
+
+func isModel(s string) error {
+	if !slices.Contains(digits.IDs(), s) {
+		return fmt.Errorf("model %q is none of %s", s, strings.Join(digits.IDs(), ", "))
+	}
+	return nil
+}
+
+// A parser collects mistakes instead of stopping at the first.
+type parser struct {
+	fs     *flag.FlagSet
+	order  []string
+	values map[string]*value
+	errs   []error
+}
+
+// value is a flag.Value that keeps its mistake to itself. The last setting
+// wins: a good flag heals a bad variable.
+type value struct {
+	text string
+	set  func(string) error
+	err  error
+}
+
+func (v *value) String() string { return v.text }
+
+func (v *value) Set(s string) error {
+	v.text, v.err = s, v.set(s)
+	return nil
+}
+
+func (p *parser) add(name, byDefault, usage string, set func(string) error) {
+	if p.values == nil {
+		p.values = make(map[string]*value)
+	}
+	v := &value{text: byDefault, set: set}
+	p.values[name] = v
+	p.order = append(p.order, name)
+	p.fs.Var(v, name, usage)
+}
+
+func (p *parser) text(to *string, name, byDefault, usage string, check func(string) error) {
+	*to = byDefault
+	p.add(name, byDefault, usage, func(s string) error {
+		*to = s
+		return check(s)
+	})
+}
+
+func (p *parser) parsed(to encoding.TextUnmarshaler, name, usage string) {
+	p.add(name, strings.ToLower(fmt.Sprint(to)), usage, func(s string) error { return to.UnmarshalText([]byte(s)) })
+}
+
+func (p *parser) number(to *int, name string, byDefault int, usage string, least, most int) {
+	*to = byDefault
+	p.add(name, strconv.Itoa(byDefault), "`number`: "+usage, func(s string) (err error) {
+		*to, err = strconv.Atoi(s)
+		return check(s, *to, err, least, most)
+	})
+}
+
+func (p *parser) duration(to *time.Duration, name string, byDefault time.Duration, usage string, least, most time.Duration) {
+	*to = byDefault
+	p.add(name, byDefault.String(), "`duration`: "+usage, func(s string) (err error) {
+		*to, err = time.ParseDuration(s)
+		return check(s, *to, err, least, most)
+	})
+}
+
+func check[T cmp.Ordered](s string, v T, err error, least, most T) error {
+	if err != nil || v < least || v > most {
+		return fmt.Errorf("%q is not between %v and %v", s, least, most)
+	}
+	return nil
+}
+
+// variable is the environment's name for a flag.
+func variable(name string) string { return env + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
+
+func (p *parser) environment(environ []string) {
+	for _, entry := range environ {
+		name, text, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, env) {
+			continue
+		}
+		i := slices.IndexFunc(p.order, func(f string) bool { return variable(f) == name })
+		if i < 0 {
+			p.errs = append(p.errs, fmt.Errorf("%s is not a known variable", name))
+			continue
+		}
+		_ = p.values[p.order[i]].Set(text) // keeps its own error
+	}
+}
+
+func help(fs *flag.FlagSet, w io.Writer) {
+	fmt.Fprintln(w, "serving serves two networks that read handwritten digits.\n\nFlags, each with the environment variable that it beats:")
+	fs.VisitAll(func(f *flag.Flag) {
+		kind, usage := flag.UnquoteUsage(f)
+		fmt.Fprintf(w, "  -%s %s  (%s, default %s)\n    \t%s\n", f.Name, kind, variable(f.Name), f.DefValue, strings.TrimPrefix(usage, kind+": "))
+	})
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// connections knows which of a server's connections have a request, or are new
+// and may send one any moment. The zero value is ready.
+type connections struct {
+	mu    sync.Mutex
+	busy  map[net.Conn]struct{}
+	quiet chan struct{} // closed when busy is empty; nil if nobody waits
+}
+
+// track is an http.Server's ConnState.
+func (c *connections) track(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew, http.StateActive:
+		if c.busy == nil {
+			c.busy = make(map[net.Conn]struct{})
+		}
+		c.busy[conn] = struct{}{}
+		return
+	}
+	delete(c.busy, conn)
+	if len(c.busy) == 0 && c.quiet != nil {
+		close(c.quiet)
+		c.quiet = nil
+	}
+}
+
+// waitQuiet returns when no connection is busy, or when ctx ends or most has
+// passed. Only one call may wait at a time.
+func (c *connections) waitQuiet(ctx context.Context, most time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	c.mu.Lock()
+	if len(c.busy) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	quiet := make(chan struct{})
+	c.quiet = quiet
+	c.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ballast-go/ballast/examples/serving/internal/digits"
+)
+
+const callers = 64
+
+// program is the real binary in a process of its own.
+type program struct {
+	*exec.Cmd
+	url    string
+	stdout *lockedBuffer
+	client *http.Client
+}
+
+func startProgram(t *testing.T, args ...string) *program {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("SIGTERM does not exist on Windows: the end-to-end test runs elsewhere")
+	}
+	bin := filepath.Join(t.TempDir(), "serving")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p := &program{
+		Cmd:    exec.Command(bin, append([]string{"-listen=127.0.0.1:0"}, args...)...),
+		stdout: new(lockedBuffer),
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}},
+	}
+	p.Stdout = p.stdout
+	stderr, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Process.Kill() })
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		if m := bannerAddress.FindStringSubmatch(lines.Text()); m != nil {
+			p.url = "http://" + m[1]
+			go io.Copy(io.Discard, stderr)
+			break
+		}
+	}
+	if p.url == "" {
+		t.Fatalf("it printed no address; the log:\n%s", p.stdout)
+	}
+	for !strings.Contains(get(t, p.url+"/readyz"), `"healthy"`) {
+		<-time.After(10 * time.Millisecond)
+	}
+	return p
+}
+
+func (p *program) predict(body []byte) (*predictResponse, error) {
+	resp, err := p.client.Post(p.url+"/predict", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("the answer broke off: %w", err)
+	}
+	if resp.StatusCode != 200 {
+		return nil, fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	got := new(predictResponse)
+	return got, json.Unmarshal(text, got)
+}
+
+// series returns the value of a series by its name and labels, as written.
+func series(t *testing.T, page, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(page) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			v, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("no series %s", name)
+	return 0
+}
+
+// The whole service, as a user runs it: all held-out digits, 64 callers at a
+// time, then SIGTERM in mid-flight.
+func TestEndToEnd(t *testing.T) {
+	p := startProgram(t, "-drain-delay=200ms")
+	held, err := digits.HeldOut()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies := make([][]byte, len(held))
+	for i := range held {
+		bodies[i] = requestBody("", held[i].Input())
+	}
+	before := get(t, p.url+"/metrics")
+
+	var right atomic.Int64
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for i := range next {
+				got, err := p.predict(bodies[i])
+				if err != nil {
+					t.Errorf("digit %d: %v", i, err)
+				} else if got.Prediction[0].Class == held[i].Label {
+					right.Add(1)
+				}
+			}
+		})
+	}
+	for i := range held {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	if accuracy := float64(right.Load()) / float64(len(held)); accuracy < 0.98 {
+		t.Errorf("accuracy %.3f", accuracy)
+	} else {
+		t.Logf("accuracy %.3f", accuracy)
+	}
+	checkCounters(t, before, get(t, p.url+"/metrics"), len(held))
+	checkDrain(t, p, bodies, len(held))
+}
+
+func checkCounters(t *testing.T, before, after string, requests int) {
+	t.Helper()
+	gained := func(name string) float64 { return series(t, after, name) - series(t, before, name) }
+	const model = `{model_id="digits-large"}`
+	if n := series(t, after, `http_requests_total{endpoint="/predict",method="POST",status="200"}`); n != float64(requests) {
+		t.Errorf("http_requests_total is %v after %d requests", n, requests)
+	}
+	if n := series(t, after, `http_request_duration_seconds_count{endpoint="/predict",method="POST"}`); n != float64(requests) {
+		t.Errorf("http_request_duration_seconds_count is %v", n)
+	}
+	if n := series(t, after, "http_requests_active"); n != 0 {
+		t.Errorf("http_requests_active is %v", n)
+	}
+	// A canary may have run in between.
+	items, batches := gained("batching_items_total"+model), gained("batching_batches_total"+model)
+	if items < float64(requests) || items > float64(requests)+2 {
+		t.Errorf("%v items for %d requests", items, requests)
+	}
+	if n := gained("model_inference_duration_seconds_count" + model); n != batches {
+		t.Errorf("%v inferences in %v batches", n, batches)
+	}
+	if items/batches <= 4 {
+		t.Errorf("the average batch is %.2f", items/batches)
+	} else {
+		t.Logf("average batch %.1f", items/batches)
+	}
+	for _, name := range []string{"batching_rejected_total", "batching_cancelled_total", "batching_panics_total", "batching_queue_depth", "batching_running_items"} {
+		if n := series(t, after, name+model); n != 0 {
+			t.Errorf("%s is %v", name, n)
+		}
+	}
+}
+
+// checkDrain sends SIGTERM while all callers are busy. They go on until they
+// cannot connect any more. What the program's log says it answered is what
+// they got: nothing accepted was lost.
+func checkDrain(t *testing.T, p *program, bodies [][]byte, earlier int) {
+	t.Helper()
+	var answered, refused atomic.Int64
+	var wg sync.WaitGroup
+	busy := make(chan struct{}, callers)
+	for c := range callers {
+		wg.Go(func() {
+			for i := c; ; i++ {
+				_, err := p.predict(bodies[i%len(bodies)])
+				switch {
+				case err == nil:
+					answered.Add(1)
+				case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
+					refused.Add(1) // the listener is gone, with what it had not accepted
+					return
+				default:
+					t.Errorf("a request was lost: %v", err)
+					return
+				}
+				if i == c {
+					busy <- struct{}{}
+				}
+			}
+		})
+	}
+	for range callers {
+		<-busy
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	if err := p.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if refused.Load() != callers {
+		t.Errorf("%d callers were turned away, not %d", refused.Load(), callers)
+	}
+	logged := int64(-earlier)
+	for _, m := range logRecords(t, p.stdout.String()) {
+		if m["level"] == "ERROR" {
+			t.Errorf("logged %v", m)
+		}
+		if m["message"] == "request" {
+			logged++
+			if m["status"] != 200.0 || m["outcome"] != "complete" || m["route"] != "/predict" {
+				t.Errorf("logged %v", m)
+			}
+		}
+	}
+	if logged != answered.Load() {
+		t.Errorf("%d requests were accepted, %d answered", logged, answered.Load())
+	}
+	t.Logf("%d answered from before SIGTERM to the end", answered.Load())
+}
+
+// The README's command answers 7.
+func TestReadmeCommand(t *testing.T) {
+	body, err := os.ReadFile("testdata/seven.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, "-drain-delay=0")
+	// What curl -d sends.
+	resp, err := http.Post(r.url+"/predict", "application/x-www-form-urlencoded", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got predictResponse
+	if err := json.Unmarshal([]byte(read(t, resp)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.ModelID != digits.Large || len(got.Prediction) != 1 || got.Prediction[0].Class != 7 || got.Prediction[0].Probabilities[7] < 0.9 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ballast-go/ballast/batching"
+	"github.com/ballast-go/ballast/examples/serving/internal/digits"
+	"github.com/ballast-go/ballast/logging"
+)
+
+type (
+	predictResponse struct {
+		ID              string       `json:"id"`
+		ModelID         string       `json:"model_id"`
+		Prediction      []prediction `json:"prediction"`
+		InferenceTimeMS float64      `json:"inference_time_ms"` // of the slowest batch that a row was in
+	}
+	prediction struct {
+		Class         int                  `json:"class"`
+		Probabilities digits.Probabilities `json:"probabilities"`
+	}
+)
+
+func (s *service) predict(w http.ResponseWriter, r *http.Request) {
+	req, err := decodeRequest(w, r, s.cfg.maxBody, s.cfg.maxRows)
+	if err != nil {
+		writeProblem(w, err)
+		return
+	}
+	if req.modelID == "" {
+		req.modelID = s.cfg.defaultModel
+	}
+	m, ok := s.models[req.modelID]
+	if !ok {
+		writeProblem(w, &badRequest{http.StatusNotFound, "There is no such model; GET /models lists them."})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.requestTimeout)
+	defer cancel()
+	answers, err := m.predict(ctx, req.input)
+	if err != nil {
+		s.predictFailed(w, r, m, err)
+		return
+	}
+	resp := predictResponse{ID: logging.RequestID(ctx), ModelID: req.modelID, Prediction: make([]prediction, len(answers))}
+	for i, a := range answers {
+		resp.Prediction[i] = prediction{a.probabilities.Class(), a.probabilities}
+		resp.InferenceTimeMS = max(resp.InferenceTimeMS, float64(a.took)/float64(time.Millisecond))
+	}
+	writeJSON(w, resp)
+}
+
+// predict submits all rows at once, so that they can share a batch. The first
+// failure is the request's, and withdraws the other rows.
+func (m *model) predict(ctx context.Context, rows [][]float32) ([]answer, error) {
+	answers := make([]answer, len(rows))
+	if len(rows) == 1 {
+		var err error
+		answers[0], err = m.batcher.Do(ctx, rows[0])
+		return answers, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var once sync.Once
+	var failure error
+	for i, row := range rows {
+		wg.Go(func() {
+			var err error
+			if answers[i], err = m.batcher.Do(ctx, row); err != nil {
+				once.Do(func() { failure = err })
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	return answers, failure
+}
+
+func (s *service) predictFailed(w http.ResponseWriter, r *http.Request, m *model, err error) {
+	if kind := errorType(err); kind != "" {
+		m.metrics.CountError(kind)
+		s.log.WarnContext(r.Context(), "prediction failed", "model_id", m.net.ID(), "error_type", kind, "error", err)
+	}
+	batching.WriteError(w, r, err)
+}
+
+// errorType is the metric's name for err; "" for a client that left, which is
+// no fault of the model's.
+func errorType(err error) string {
+	var panicked *batching.PanicError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, batching.ErrQueueFull):
+		return "queue_full"
+	case errors.Is(err, batching.ErrClosed):
+		return "draining"
+	case errors.As(err, &panicked):
+		return "panic"
+	}
+	return "backend"
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	// Structs of strings and finite numbers encode; a failed write has nobody
+	// to be told but the access log, which sees it.
+	_ = json.NewEncoder(w).Encode(v)
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ballast-go/ballast/batching"
+	"github.com/ballast-go/ballast/examples/serving/internal/digits"
+	"github.com/ballast-go/ballast/health"
+	"github.com/ballast-go/ballast/logging"
+	"github.com/ballast-go/ballast/metrics"
+)
+
+// service is everything that serves.
+type service struct {
+	cfg      *config
+	logger   *logging.Logger
+	log      *slog.Logger
+	metrics  *metrics.Metrics
+	health   *health.Health
+	models   map[string]*model
+	draining atomic.Bool
+}
+
+// newService makes a service that logs to stdout. Close it by serve.
+func newService(cfg *config, stdout io.Writer) (*service, error) {
+	logger, err := logging.New(logging.Config{Name: "serving", Level: cfg.logLevel, Format: cfg.logFormat, Output: stdout})
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s := &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model)}
+	if s.metrics, err = metrics.New(metrics.Config{Registerer: registry}); err != nil {
+		return nil, err
+	}
+	held, err := digits.HeldOut()
+	if err != nil {
+		return nil, err
+	}
+	var startup, readiness []health.Check
+	for _, id := range digits.IDs() {
+		m, err := s.newModel(id, held)
+		if err != nil {
+			return nil, err
+		}
+		s.models[id] = m
+		startup = append(startup, health.Check{Name: "warm-up:" + id, Func: m.warmUp})
+		readiness = append(readiness, health.Check{Name: "canary:" + id, Func: m.canary})
+	}
+	registry.MustRegister(&batchCollector{models: s.models})
+	s.health, err = health.New(health.Config{
+		Startup: startup, Readiness: readiness, DrainDelay: drainDelay(cfg), OnStateChange: s.logState,
+	})
+	return s, err
+}
+
+// drainDelay says no delay as health does, where zero means the default.
+func drainDelay(cfg *config) time.Duration {
+	if cfg.drainDelay == 0 {
+		return -1
+	}
+	return cfg.drainDelay
+}
+
+func (s *service) logState(from, to health.State, why error) {
+	s.log.Info("health changed", "from", from, "to", to, "reason", why)
+}
+
+// handler is the whole chain.
+func (s *service) handler() http.Handler {
+	api := http.NewServeMux()
+	api.HandleFunc("GET /{$}", s.index)
+	api.HandleFunc("POST /predict", s.predict)
+	api.HandleFunc("GET /models", s.listModels)
+	api.HandleFunc("GET /models/{id}", s.showModel)
+	var h http.Handler = api
+	h = metrics.Middleware(s.metrics, metrics.MiddlewareConfig{})(h)
+	h = logging.Middleware(s.logger, logging.MiddlewareConfig{})(h)
+
+	// Probes and scrapes are neither logged nor counted.
+	root := http.NewServeMux()
+	root.Handle("/health", s.health.Handler())
+	root.Handle("/livez", s.health.LiveHandler())
+	root.Handle("/readyz", s.health.ReadyHandler())
+	root.Handle("/startupz", s.health.StartupHandler())
+	root.Handle("GET /metrics", s.metrics.Handler())
+	root.Handle("/", h)
+	return s.partWhenDraining(perWrite(logging.Recover(s.logger)(root), s.cfg.writeTimeout))
+}
+
+// partWhenDraining asks HTTP/1.1 clients to leave the connection once the
+// service drains, so that none sends its next request into a closing one.
+func (s *service) partWhenDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// model is a network behind its batcher.
+type model struct {
+	net      *digits.Model
+	held     []digits.Digit
+	batcher  *batching.Batcher[[]float32, answer]
+	metrics  *metrics.Model
+	accuracy atomic.Pointer[float64] // on the held-out digits; nil before warmUp
+}
+
+// answer is one row's.
+type answer struct {
+	probabilities digits.Probabilities
+	took          time.Duration // of the batch it was in
+}
+
+func (s *service) newModel(id string, held []digits.Digit) (*model, error) {
+	net, err := digits.Open(id, digits.Config{})
+	if err != nil {
+		return nil, err
+	}
+	m := &model{net: net, held: held}
+	if m.metrics, err = s.metrics.Model(metrics.ModelInfo{ID: id, Version: "1.0.0", Framework: "ballast-" + net.Kernel()}); err != nil {
+		return nil, err
+	}
+	m.batcher, err = batching.New(m.run, batching.Config[[]float32]{
+		Name: id, MaxBatchSize: s.cfg.maxBatch, MaxQueue: s.cfg.maxQueue, Linger: s.cfg.linger, Instances: s.cfg.instances,
+	})
+	return m, err
+}
+
+// run computes one batch.
+func (m *model) run(_ context.Context, in [][]float32, out []batching.Slot[answer]) error {
+	start := time.Now()
+	probabilities := make([]digits.Probabilities, len(in))
+	err := m.net.Predict(in, probabilities)
+	took := time.Since(start)
+	m.metrics.Observe(took)
+	if err != nil {
+		return err
+	}
+	for i := range out {
+		out[i].Set(answer{probabilities[i], took})
+	}
+	return nil
+}
+
+// leastAccuracy is what a network that was built right has.
+const leastAccuracy = 0.98
+
+// warmUp runs the network over the held-out digits, past the batcher. That
+// brings its weights into memory, and weights that are damaged do not get
+// traffic.
+func (m *model) warmUp(context.Context) error {
+	accuracy, err := m.net.Accuracy(m.held)
+	if err != nil {
+		return err
+	}
+	if accuracy < leastAccuracy {
+		return fmt.Errorf("%s reads %.1f %% of the held-out digits, not %.1f", m.net.ID(), 100*accuracy, 100*leastAccuracy)
+	}
+	m.accuracy.Store(&accuracy)
+	return nil
+}
+
+// canary asks the batcher for a digit, as a request would. A full queue is no
+// fault: an overloaded replica that leaves makes the others' load worse.
+func (m *model) canary(ctx context.Context) error {
+	_, err := m.batcher.Do(ctx, m.held[0].Input())
+	if errors.Is(err, batching.ErrQueueFull) {
+		return nil
+	}
+	return err
+}
