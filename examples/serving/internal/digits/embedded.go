@@ -49,8 +49,10 @@ func (d *Digit) Input() []float32 { return d.image.Input() }
 
 // HeldOut returns the 1,000 committed digits, of those that were kept from training, all zeros first. Every call
 // unpacks them anew.
-func HeldOut() ([]Digit, error) {
-	decoded, err := dataset.DecodeDigits([]byte(heldOutFile))
+func HeldOut() ([]Digit, error) { return decodeHeldOut(heldOutFile) }
+
+func decodeHeldOut(file string) ([]Digit, error) {
+	decoded, err := dataset.DecodeDigits([]byte(file))
 	if err != nil {
 		return nil, fmt.Errorf("digits: held-out digits: %w", err)
 	}

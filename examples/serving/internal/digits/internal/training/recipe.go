@@ -26,6 +26,6 @@ func Recipes() []Recipe {
 	distortion := Distortion{Rotate: 0.22, Scale: 0.12, Shear: 0.12, Shift: 1.5, Elastic: 2.2}
 	return []Recipe{
 		{Name: "digits-small", Widths: []int{784, 256, 128, 10}, Epochs: 200, Batch: 100, Rate: 2e-3, Distortion: distortion},
-		{Name: "digits-large", Widths: []int{784, 2048, 1024, 10}, Epochs: 60, Batch: 100, Rate: 1e-3, Distortion: distortion},
+		{Name: "digits-large", Widths: []int{784, 2048, 1024, 10}, Epochs: 80, Batch: 100, Rate: 1e-3, Distortion: distortion},
 	}
 }
