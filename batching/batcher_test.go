@@ -128,13 +128,14 @@ func TestInstancesRunAtTheSameTime(t *testing.T) {
 	})
 }
 
-// A full first batch must not leave the rest to wait for that same instance.
+// What does not fit into one batch must not wait for that batch's instance, or
+// for another arrival.
 func TestIdleInstanceTakesWhatDidNotFit(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
-		b := newBatcher(t, g.run, batching.Config[int]{MaxBatchSize: 1, Instances: 2})
+		b := newBatcher(t, g.run, batching.Config[int]{MaxBatchSize: 2, Instances: 64})
 		var wg sync.WaitGroup
-		for i := range 2 {
+		for i := range 64 {
 			wg.Go(func() {
 				if _, err := b.Do(t.Context(), i); err != nil {
 					t.Error(err)
@@ -142,8 +143,8 @@ func TestIdleInstanceTakesWhatDidNotFit(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if s := b.Stats(); s.Busy != 2 {
-			t.Errorf("Busy %d, want 2", s.Busy)
+		if s := b.Stats(); s.Queued != 0 || s.Running != 64 {
+			t.Errorf("Queued %d, Running %d, want 0, 64", s.Queued, s.Running)
 		}
 		g.open()
 		wg.Wait()

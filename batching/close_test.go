@@ -96,6 +96,14 @@ func TestAbort(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
 		b := newBatcher(t, g.run, batching.Config[int]{MaxQueue: 8, Instances: 2})
+		earlier := startAll(b, 0, 1, 2, 3, 4, 5, 6, 7) // what they leave behind is reused
+		for range 3 {
+			g.next <- struct{}{}
+		}
+		for i, c := range earlier {
+			c.wants(t, 2*i)
+		}
+		synctest.Wait()
 		calls := startAll(b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 		b.Abort()
 		b.Abort()
@@ -111,7 +119,7 @@ func TestAbort(t *testing.T) {
 		calls[1].wants(t, 2)
 		closeBatcher(t, b)
 		s := b.Stats()
-		if s.Aborted != 8 || s.RejectedClosed != 1 || s.Answered != 2 {
+		if s.Aborted != 8 || s.RejectedClosed != 1 || s.Answered != 8+2 {
 			t.Errorf("stats %+v", s)
 		}
 		checkSums(t, s)

@@ -174,10 +174,9 @@ func (b *Batcher[In, Out]) seal() batch[In, Out] {
 	work := batch[In, Out]{members: &membership{}, in: make([]In, n), out: make([]Slot[Out], n)}
 	work.ctx, work.members.cancel = context.WithCancel(b.base)
 	work.members.waiting.Store(int32(n))
-	var none In
 	for i := range n {
 		w := b.queue.pop()
-		work.in[i], w.in = w.in, none
+		work.in[i] = w.in
 		w.slot = &work.out[i]
 		w.slot.open(work.members, w.ready)
 	}
@@ -185,7 +184,7 @@ func (b *Batcher[In, Out]) seal() batch[In, Out] {
 	b.ledger.items += uint64(n)
 	b.busy++
 	b.collector = nil
-	if b.queue.n > 0 || b.closed {
+	if b.queue.n > 0 {
 		b.appoint()
 	}
 	return work

@@ -2,8 +2,10 @@ package batching_test
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +91,20 @@ func TestLinger(t *testing.T) {
 					c.took(t, begin, linger)
 				}
 			}, [][]int{{1, 2, 3}}},
+		{"an instance that comes free leaves the lingering one alone", batching.Config[int]{Instances: 2, MaxBatchSize: 2},
+			func(t *testing.T, b *batching.Batcher[int, int], g *gate, begin time.Time) {
+				calls := startAll(b, 1, 2, 3)
+				g.next <- struct{}{}
+				synctest.Wait()
+				calls = append(calls, startAll(b, 4, 5, 6)...)
+				if s := b.Stats(); s.Busy != 2 || s.Queued != 0 {
+					t.Errorf("Busy %d, Queued %d, want 2 full batches in run", s.Busy, s.Queued)
+				}
+				g.open()
+				for _, c := range calls {
+					c.took(t, begin, 0)
+				}
+			}, [][]int{{1, 2}, {3, 4}, {5, 6}}},
 		{"Close waits for nobody's company", batching.Config[int]{Instances: 2},
 			func(t *testing.T, b *batching.Batcher[int, int], g *gate, begin time.Time) {
 				g.open()
@@ -124,21 +140,35 @@ func TestLinger(t *testing.T) {
 	}
 }
 
-// Arrivals that fill the batch at the very moment the timer fires leave no
-// stale wake-up behind.
+// Arrivals fill the batch at the very moment the timer fires: whoever is first,
+// no stale wake-up may be left behind, to act when it is nobody's turn.
 func TestLingerTimerAndFullBatchTogether(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		b := newBatcher(t, echo, batching.Config[int]{MaxBatchSize: 2, Linger: linger, Instances: 2})
+		var running, most atomic.Int64
+		b := newBatcher(t, func(_ context.Context, in []int, out []batching.Slot[int]) error {
+			most.Store(max(most.Load(), running.Add(1)))
+			pass(10 * linger)
+			running.Add(-1)
+			return nil
+		}, batching.Config[int]{MaxBatchSize: 2, Linger: linger, Instances: 4})
 		var wg sync.WaitGroup
-		for i := range 200 {
+		for i := range 300 {
 			wg.Go(func() {
-				pass(time.Duration(i) * linger / 2)
-				if _, err := b.Do(t.Context(), i); err != nil {
-					t.Error(err)
+				pass(time.Duration(i/2) * 7 * linger)
+				if i%2 == 1 {
+					pass(linger)
+				}
+				begin := time.Now()
+				_, err := b.Do(t.Context(), i)
+				if d := time.Since(begin); !errors.Is(err, batching.ErrNoResult) || d > 11*linger {
+					t.Errorf("Do(%d) = %v after %v, with idle instances", i, err, d)
 				}
 			})
 		}
 		wg.Wait()
 		closeBatcher(t, b)
+		if most.Load() > 4 {
+			t.Errorf("%d runs at the same time on 4 instances", most.Load())
+		}
 	})
 }

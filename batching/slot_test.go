@@ -96,6 +96,20 @@ func TestGoexitCostsTheInstanceNothing(t *testing.T) {
 	}, batching.ErrNoResult, 20, batching.ErrNoResult)
 }
 
+func TestGoexitIsNamed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newBatcher(t, func(context.Context, []int, []batching.Slot[int]) error {
+			runtime.Goexit()
+			return nil
+		}, batching.Config[int]{})
+		_, err := b.Do(t.Context(), 1)
+		if !errors.Is(err, batching.ErrNoResult) || !strings.Contains(err.Error(), "runtime.Goexit") {
+			t.Errorf("Do = %v, want an ErrNoResult that names runtime.Goexit", err)
+		}
+		closeBatcher(t, b)
+	})
+}
+
 func TestSetAnswersAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		hold := make(chan struct{})

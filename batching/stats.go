@@ -10,8 +10,9 @@ import "sync/atomic"
 //	Submitted = Queued + CancelledQueued + Aborted + Items
 //	Items     = Running + CancelledRunning + Answered + Failed
 //
-// After Close has returned nil, Queued, Running and Busy are 0. Calls that end
-// before the queue (context already over, ErrReentrant) are not counted.
+// After Close has returned nil, Queued and Busy are 0, and so is Running when
+// the last callers have returned from Do. Calls that end before the queue
+// (context already over, ErrReentrant) are not counted.
 type Stats struct {
 	Name string // Config.Name
 
