@@ -106,8 +106,13 @@ func (s *State) begun() bool {
 // end settles the record and tells the observers. outer is the request that
 // the owner was given, inner the copy that it passed on.
 func (s *State) end(outer, inner *http.Request, returned bool, v any) {
+	// As if there were no copy: middlewares outside look for the pattern, and
+	// the server removes the temporary files of the form it finds here.
 	if inner.Pattern != "" {
-		outer.Pattern = inner.Pattern // as if there were no copy
+		outer.Pattern = inner.Pattern
+	}
+	if outer.MultipartForm == nil {
+		outer.MultipartForm = inner.MultipartForm
 	}
 	s.askTimeout(returned)
 	s.settle(inner, returned, v)

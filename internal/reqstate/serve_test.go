@@ -556,6 +556,38 @@ func TestPatternReachesTheCaller(t *testing.T) {
 	}
 }
 
+// The server removes an upload's temporary files though it saw another copy of
+// the request parse the form.
+func TestUploadsAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	each(t, func(t *testing.T, start func(http.Handler) *site) {
+		files := func() int {
+			all, err := os.ReadDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(all)
+		}
+		s := start(observedFunc(newRecorder(), func(_ http.ResponseWriter, r *http.Request) {
+			if err := r.ParseMultipartForm(1); err != nil || files() != 1 {
+				t.Errorf("%v, %d files", err, files())
+			}
+		}))
+		body := "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n" + strings.Repeat("x", 11<<20) + "\r\n--b--\r\n"
+		resp, err := s.client.Post(s.URL, "multipart/form-data; boundary=b", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		s.Close() // waits for the server's own end of the request
+		if n := files(); n != 0 {
+			t.Errorf("%d temporary files are left", n)
+		}
+	})
+}
+
 type finisher func(*Record)
 
 func (finisher) Begin(*State, http.ResponseWriter, *http.Request) {}
