@@ -6,7 +6,7 @@ import "fmt"
 // of 2048 numbers, 384 KiB, and the next layer's) in a second-level cache. More rows go in parts.
 const maxRows = 48
 
-// maxScratch bounds the work space that a model keeps: 12.6 MiB for digits-large. Calls beyond allocate their own.
+// maxScratch bounds the work space that a model keeps: 12 MiB for digits-large. Calls beyond allocate their own.
 const maxScratch = 16
 
 // scratch holds the activations of two neighbouring layers.
