@@ -73,7 +73,11 @@ func drainDelay(cfg *config) time.Duration {
 }
 
 func (s *service) logState(from, to health.State, why error) {
-	s.log.Info("health changed", "from", from, "to", to, "reason", why)
+	log := s.log
+	if why != nil {
+		log = log.With("reason", why)
+	}
+	log.Info("health changed", "from", from, "to", to)
 }
 
 // handler is the whole chain.
