@@ -1,8 +1,9 @@
 # Every target runs in every module of the workspace. Nothing here changes the
 # working tree but `make bench`, which writes benchmarks/RESULTS.md.
 
-SHELL       := bash
-.SHELLFLAGS := -euo pipefail -c
+# Recipes stop at the first failure by "|| exit 1" and without pipes, because
+# macOS's make 3.81 knows no .SHELLFLAGS.
+SHELL := bash
 
 # The folders of the workspace's modules, and those besides it.
 MODULES     = $(shell go list -m -f '{{.Dir}}')
@@ -30,42 +31,44 @@ race: ## test every module with the race detector, in random order (needs a C co
 lint: ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt wants:" $$files; exit 1; fi
 	go vet work
-	@for dir in $(MODULES); do echo "staticcheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) staticcheck ./...); done
+	@for dir in $(MODULES); do echo "staticcheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) staticcheck ./...) || exit 1; done
 
 cover: ## coverage of each package, and in total; fails below MIN_COVER percent
 	@mkdir -p coverage
-	@go test -covermode=atomic -coverprofile=coverage/all.out work | tee coverage/packages.txt
+	@go test -covermode=atomic -coverprofile=coverage/all.out work > coverage/packages.txt || (cat coverage/packages.txt; exit 1)
+	@cat coverage/packages.txt
 	@cd tools && GOWORK=off go run ./cover -min $(MIN_COVER) ../coverage/packages.txt
 	@go tool cover -func=coverage/all.out | tail -n 1
 
 fuzz: ## run each fuzz target for FUZZTIME
-	@go list -f '{{.ImportPath}}' work | while read -r pkg; do \
-		targets=$$(go test -list '^Fuzz' $$pkg | sed -n '/^Fuzz/p'); \
-		for target in $$targets; do \
+	@for pkg in $$(go list -f '{{.ImportPath}}' work || echo failed); do \
+		for target in $$(go test -list '^Fuzz' $$pkg || echo Fuzz-list-failed); do \
+			case $$target in Fuzz*) ;; *) continue ;; esac; \
 			echo "$$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg </dev/null; \
-		done; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done || exit 1; \
 	done
 
 tidy-check: ## go.mod and go.sum of every module are as go mod tidy leaves them
-	@for dir in $(ALL_MODULES); do echo "tidy-check $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go mod tidy -diff); done
+	@for dir in $(ALL_MODULES); do echo "tidy-check $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go mod tidy -diff) || exit 1; done
 
 standalone: ## test each module by itself, at the lowest versions that it asks for
-	@for dir in $(MODULES); do echo "standalone $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go test ./...); done
+	@for dir in $(MODULES); do echo "standalone $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go test ./...) || exit 1; done
 
 latest: ## test the root module with the latest version of everything it requires
-	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
-	git ls-files -z --cached --others --exclude-standard | tar --null -cf - -T - | tar -xf - -C "$$tmp"; \
+	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
+	git ls-files -z --cached --others --exclude-standard > "$$tmp/files" && \
+	tar --null -cf "$$tmp/tree.tar" -T "$$tmp/files" && tar -xf "$$tmp/tree.tar" -C "$$tmp" && \
 	cd "$$tmp" && GOWORK=off go get -u ./... && GOWORK=off go mod tidy && GOWORK=off go test ./...
 
 cross: ## build every package for the platforms that no test runs on
 	@for target in linux/arm64 darwin/arm64 windows/amd64; do \
 		echo "build for $$target"; \
-		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build work; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build work || exit 1; \
 	done
 
 vuln: ## known vulnerabilities that the code can reach (asks vuln.go.dev)
-	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...); done
+	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...) || exit 1; done
 
 bench: ## run every benchmark and write benchmarks/RESULTS.md
 	@benchmarks/report.sh $(COUNT) > benchmarks/RESULTS.tmp

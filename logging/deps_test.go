@@ -11,5 +11,5 @@ func TestDependencies(t *testing.T) {
 		"google.golang.org/grpc": "logging for net/http must not cost a gRPC stack; logginggrpc is for that",
 		"github.com/prometheus":  "a log has no metrics; Stats are plain numbers",
 		"go.opentelemetry.io":    "trace ids come by the request's state, whoever set them",
-	}, "go.uber.org/zap", "go.uber.org/multierr")
+	}, "go.uber.org/zap")
 }

@@ -9,11 +9,12 @@ import (
 const listing = `fmt true
 net true fmt
 net/http true net
-golang.org/x/time/rate false fmt
+example.com/theirs false fmt
+golang.org/x/time/rate false fmt example.com/theirs
 golang.org/x/timely false fmt
 github.com/ballast-go/ballast/internal/problem false net/http
 github.com/ballast-go/ballast/auth false golang.org/x/timely
-example.com/self false github.com/ballast-go/ballast/internal/problem github.com/ballast-go/ballast/auth golang.org/x/time/rate
+github.com/ballast-go/ballast/self false github.com/ballast-go/ballast/internal/problem github.com/ballast-go/ballast/auth golang.org/x/time/rate
 `
 
 func TestJudge(t *testing.T) {
@@ -26,11 +27,11 @@ func TestJudge(t *testing.T) {
 	}{
 		{"standard library and internal need no leave", nil, allowed[:2], []string{
 			"golang.org/x/timely (imported by github.com/ballast-go/ballast/auth) is not among",
-			"ballast/internal/problem (imported by example.com/self) is not among",
+			"ballast/internal/problem (imported by github.com/ballast-go/ballast/self) is not among",
 		}},
 		{"a path ends at a slash", nil, append(allowed, "golang.org/x/timely"), nil},
 		{"forbidden beats allowed, with the reason", Forbid{"golang.org/x": "own clock"}, append(allowed, "golang.org/x"), []string{
-			"golang.org/x/time/rate (imported by example.com/self) is forbidden: own clock",
+			"golang.org/x/time/rate (imported by github.com/ballast-go/ballast/self) is forbidden: own clock",
 			"golang.org/x/timely (imported by github.com/ballast-go/ballast/auth) is forbidden: own clock",
 		}},
 		{"standard library too", Forbid{"net/http": "transport-free", "net": "no network"}, append(allowed, "golang.org/x"), []string{
