@@ -6,14 +6,15 @@ import (
 	"testing"
 )
 
-var errorLine = regexp.MustCompile(`(?s)^(event: ?error$|data: ?\{ *"error" *:)`)
+var errorLine = regexp.MustCompile(`(?s)^(event: ?error$|data: ?\{ *"error" *: *(\{ *($|[^ }])|"($|[^"])|t|[1-9]))`)
 
 // hasErrorEvent is the naive reference: all the lines at once. Like the
-// scanner it looks at no more than the first 24 bytes of a line.
+// scanner it looks at no more than the first 32 bytes of a line.
 func hasErrorEvent(stream string) bool {
+	stream = strings.TrimPrefix(stream, "\ufeff")
 	for _, line := range strings.FieldsFunc(stream, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if len(line) > 24 {
-			line = line[:24]
+		if len(line) > 32 {
+			line = line[:32]
 		}
 		if errorLine.MatchString(line) {
 			return true
@@ -34,22 +35,34 @@ func scanned(stream string, cut int) bool {
 }
 
 var streams = map[string]bool{
-	"":                                          false,
-	"data: token\n\n":                           false,
-	"event: error\ndata: {}\n\n":                true,
-	"event:error\n\n":                           true,
-	"event: error\r\n\r\n":                      true,
-	"id: 1\revent: error\r\r":                   true,
-	"event: errors\n\n":                         false,
-	"event: an error\n\n":                       false,
-	"data: event: error\n\n":                    false,
-	"data: {\"error\":{}}\n\n":                  true,
-	"data:{ \"error\" : {}}\n\n":                true,
-	"data: {\"error_rate\":1}\n\n":              false,
-	"data: {\"text\":\"error\"}\n\n":            false,
-	": a comment on error\n\nevent: done":       false,
-	"data: x\n\nevent: error":                   true,
-	strings.Repeat("x", 100) + "event: error\n": false,
+	"":                                                       false,
+	"data: token\n\n":                                        false,
+	"event: error\ndata: {}\n\n":                             true,
+	"event:error\n\n":                                        true,
+	"event: error\r\n\r\n":                                   true,
+	"id: 1\revent: error\r\r":                                true,
+	"event: errors\n\n":                                      false,
+	"event: an error\n\n":                                    false,
+	"data: event: error\n\n":                                 false,
+	"data: {\"error\":{\"code\":1}}\n\n":                     true,
+	"data:{ \"error\" : \"oom\"}\n\n":                        true,
+	"data: {\"error\": true}\n\n":                            true,
+	"data: {\"error\": 500}\n\n":                             true,
+	"data: {\"error\": {\ndata: }\n\n":                       true,
+	"data: {\"error\":{}}\n\n":                               false,
+	"data:{ \"error\" : { }}\n\n":                            false,
+	"data: {\"error\": \"\"}\n\n":                            false,
+	"data: {\"error\": null}\n\n":                            false,
+	"data: {\"error\":false}\n\n":                            false,
+	"data: {\"error\": 0}\n\n":                               false,
+	"data: {\"error\"\n\n":                                   false,
+	"\ufeffevent: error\n\n":                                 true,
+	"data\n\ufeffevent: error\n\n":                           false,
+	"data: {\"error_rate\":1}\n\n":                           false,
+	"data: {\"text\":\"error\"}\n\n":                         false,
+	": a comment on error\n\nevent: done":                    false,
+	"data: x\n\nevent: error":                                true,
+	strings.Repeat("x", 100) + "event: error\n":              false,
 	"data: " + strings.Repeat("x", 100) + "\nevent: error\n": true,
 }
 

@@ -71,6 +71,8 @@ type site struct {
 	http2  bool
 }
 
+var quiet = log.New(io.Discard, "", 0)
+
 // each runs f against HTTP/1.1 over TCP and HTTP/2 over TLS.
 func each(t *testing.T, f func(t *testing.T, start func(http.Handler) *site)) {
 	for _, proto := range []string{"HTTP/1.1", "HTTP/2"} {
@@ -82,7 +84,7 @@ func each(t *testing.T, f func(t *testing.T, start func(http.Handler) *site)) {
 
 func startSite(t *testing.T, h http.Handler, http2 bool) *site {
 	srv := httptest.NewUnstartedServer(h)
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Config.ErrorLog = quiet
 	if http2 {
 		srv.EnableHTTP2 = true
 		srv.StartTLS()

@@ -4,35 +4,38 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"time"
 )
 
 // Serve runs next as part of the request's State, which it makes if there is
 // none, and sees to it that o.Finish is called exactly once however next ends.
 func Serve(w http.ResponseWriter, r *http.Request, next http.Handler, o Observer) {
-	if s := find(w, r); s != nil {
-		if joined, before := s.join(o); joined {
-			if !before {
-				o.Begin(s, w, r)
+	s := find(w, r)
+	if s != nil && s.join(o, w, r) {
+		defer func() {
+			v := recover()
+			s.panicked(v) // a foreign middleware between here and the owner may swallow it
+			s.leave(r)
+			if v != nil {
+				panic(v) // its stack is still there: this runs on top of it
 			}
-			defer s.leave(r)
-			next.ServeHTTP(w, r)
-			return
-		}
-		// The State is final: r is a late request of a handler that outlived it.
+		}()
+		next.ServeHTTP(w, r)
+		return
 	}
-	s := newState(w, r)
-	s.join(o)
+	// No State, or a final one: r is a late request of a handler that outlived it.
+	s = newState(w, r)
 	outer, returned := r, false
-	w, r = s.writer(), r.WithContext(s)
+	w, r = s.take(r)
 	defer func() {
 		v := recover()
 		s.end(outer, r, returned, v)
 		if v != nil {
-			panic(v) // its stack is still there: this runs on top of it
+			panic(v)
 		}
 	}()
-	o.Begin(s, w, r)
+	s.join(o, w, r)
 	next.ServeHTTP(w, r)
 	returned = true
 }
@@ -43,6 +46,9 @@ func Serve(w http.ResponseWriter, r *http.Request, next http.Handler, o Observer
 // handle gets the panic's value, and whether the header went out already. If
 // it did not, handle is to answer through w. If it did, Guard aborts the
 // connection with http.ErrAbortHandler after handle.
+//
+// If Guard owns the State, handle gets an observer's panic too, with sent: the
+// answer stands.
 func Guard(w http.ResponseWriter, r *http.Request, next http.Handler, handle func(w http.ResponseWriter, r *http.Request, v any, sent bool)) {
 	s := find(w, r)
 	owner := s == nil || s.isDone()
@@ -52,7 +58,7 @@ func Guard(w http.ResponseWriter, r *http.Request, next http.Handler, handle fun
 	case owner:
 		s = newState(w, r)
 		tracker = s
-		w, r = s.writer(), r.WithContext(s)
+		w, r = s.take(r)
 	case !s.owns(w):
 		// A foreign writer stands between, and may hold back what the handler
 		// wrote (http.TimeoutHandler does): only a look at it itself tells.
@@ -61,11 +67,16 @@ func Guard(w http.ResponseWriter, r *http.Request, next http.Handler, handle fun
 	}
 	defer func() {
 		v := recover()
-		if v != nil && v != http.ErrAbortHandler {
-			s.SetPanic(v)
-		}
+		s.panicked(v)
 		if owner {
-			defer func() { s.end(outer, r, returned, v) }()
+			defer func() {
+				defer func() {
+					if v := recover(); v != nil {
+						handle(w, r, v, true)
+					}
+				}()
+				s.end(outer, r, returned, v)
+			}()
 		} else {
 			defer s.leave(r)
 		}
@@ -83,6 +94,13 @@ func Guard(w http.ResponseWriter, r *http.Request, next http.Handler, handle fun
 	}()
 	next.ServeHTTP(w, r)
 	returned = true
+}
+
+// panicked records what a handler panicked with, if it did.
+func (s *State) panicked(v any) {
+	if v != nil && v != http.ErrAbortHandler {
+		s.SetPanic(v)
+	}
 }
 
 func (s *State) owns(w http.ResponseWriter) bool {
@@ -114,7 +132,7 @@ func (s *State) end(outer, inner *http.Request, returned bool, v any) {
 	if outer.MultipartForm == nil {
 		outer.MultipartForm = inner.MultipartForm
 	}
-	s.askTimeout(returned)
+	s.askTimeout()
 	s.settle(inner, returned, v)
 	s.finish(s.nhooks - 1)
 }
@@ -125,24 +143,33 @@ func (s *State) finish(i int) {
 		return
 	}
 	defer s.finish(i - 1)
-	s.hook(i).Finish(&s.rec)
+	if h := s.hook(i); h.ready {
+		h.Finish(&s.rec)
+	}
 }
 
 // askTimeout finds out whether an http.TimeoutHandler around the owner has
-// answered instead of it. Only its writer knows, and tells who writes. The
-// handler is done, so that an empty write changes nothing; and writers that
-// can flush are not asked, for that one cannot.
-func (s *State) askTimeout(returned bool) {
-	if s.Err() != context.DeadlineExceeded || !returned && !s.begun() {
+// answered instead of it. Only its writer knows, and tells who writes. That
+// is safe for this writer alone: it holds everything back, so that an empty
+// write changes nothing of what is sent, where another one might send a 200.
+func (s *State) askTimeout() {
+	if s.Err() != context.DeadlineExceeded {
 		return
 	}
-	if _, ok := s.w.(http.Flusher); ok {
-		return
+	for w := s.w; ; {
+		if reflect.TypeOf(w).String() == "*http.timeoutWriter" {
+			_, err := w.Write(nil)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.timedOut = s.timedOut || err == http.ErrHandlerTimeout
+			return
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = u.Unwrap()
 	}
-	_, err := s.w.Write(nil)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.timedOut = s.timedOut || err == http.ErrHandlerTimeout
 }
 
 // settle makes the record final.
@@ -159,6 +186,11 @@ func (s *State) settle(r *http.Request, returned bool, v any) {
 	}
 	if v != nil && v != http.ErrAbortHandler && rec.Panic == nil {
 		rec.Panic = v
+	}
+	if s.timedOut {
+		// What the handler wrote was thrown away.
+		rec.Sent, rec.Bytes, rec.Stream = http.StatusServiceUnavailable, 0, Stream{}
+		s.pending = 0
 	}
 	if returned && !s.hijacked && !s.timedOut {
 		s.began(http.StatusOK)
@@ -187,26 +219,30 @@ func (s *State) verdict(returned bool) {
 		rec.Outcome, rec.Status = Aborted, http.StatusInternalServerError
 	case !returned, s.truncated():
 		rec.Outcome, rec.Status = UpstreamCut, http.StatusInternalServerError
-	case s.events.found:
+	case s.events.found && rec.Sent < 400:
 		rec.Outcome, rec.Status = ErrorEvent, http.StatusInternalServerError
 	default:
 		rec.Status = rec.Sent
 	}
 }
 
-// clientGone reports whether the request was cancelled before the answer was
-// whole. A cause of its own means that the service cancelled, not the client.
+// clientGone reports whether the client's connection failed, or the request
+// was cancelled, before the answer was whole. A cause of its own means that the
+// service cancelled, not the client.
 func (s *State) clientGone() bool {
-	return errors.Is(s.Err(), context.Canceled) && context.Cause(s) == context.Canceled && !s.delivered()
+	if s.broken {
+		return true
+	}
+	return errors.Is(s.Err(), context.Canceled) && context.Cause(s) == context.Canceled && !s.slowBody && !s.delivered()
 }
 
 // delivered reports whether all of the answer is known to be on the wire
 // before the handler returned: a chunked body never is, its end comes later.
 func (s *State) delivered() bool {
 	if s.head || !bodyAllowed(s.rec.Sent) {
-		return s.flushed
+		return s.clean
 	}
-	return s.flushed && s.pending == 0 && s.length >= 0 && s.rec.Bytes >= s.length
+	return s.clean && s.length >= 0 && s.rec.Bytes >= s.length
 }
 
 // truncated reports whether the handler wrote less than it promised; net/http

@@ -2,7 +2,11 @@ package reqstate
 
 import (
 	"context"
+	"errors"
+	"io"
+	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,19 +33,31 @@ type State struct {
 	head   bool                // HEAD: the body is eaten by the server
 	sealed atomic.Bool         // set with done; read without the lock by the writer
 
+	body body // what the next handler reads the request's body through
+
 	mu        sync.Mutex // guards all below
 	done      bool       // rec is final
 	rec       Record
 	hijacked  bool
-	timedOut  bool // a write was refused with http.ErrHandlerTimeout
-	flushed   bool // the header is on the wire
-	length    int64
+	timedOut  bool          // http.TimeoutHandler has answered instead
+	broken    bool          // a write failed on the client's connection
+	slowBody  bool          // a read of the request's body ran into the server's deadline
+	clean     bool          // all that was written is on the wire
+	length    int64         // Content-Length of the answer; -1 if not declared
 	pending   int           // body bytes that may still sit in the server's buffer
 	last      time.Duration // of the last chunk, since rec.Start
 	events    eventScanner
 	nhooks    int
-	hooks     [6]Observer
-	moreHooks []Observer
+	hooks     [6]hook
+	moreHooks []hook
+}
+
+// A hook is an observer that has joined. Until its Begin has returned it is
+// not ready; if the record is final by then, the owner has passed it over and
+// it finishes by itself.
+type hook struct {
+	Observer
+	ready bool
 }
 
 type (
@@ -75,9 +91,13 @@ func FromContext(ctx context.Context) *State {
 	return s
 }
 
+// String keeps fmt, which prints contexts, from reading the fields.
+func (s *State) String() string { return "ballast request" }
+
 // find returns the State that the call belongs to, or nil: w's if w is ours,
-// else the context's, for a foreign middleware may have wrapped w. Opting out
-// beats both.
+// else the context's, for a foreign middleware may have wrapped w, else, if
+// one has replaced the context too, that of a writer inside w. Opting out
+// beats them all.
 func find(w http.ResponseWriter, r *http.Request) *State {
 	var direct *State
 	if sw, ok := w.(interface{ state() *State }); ok {
@@ -89,6 +109,16 @@ func find(w http.ResponseWriter, r *http.Request) *State {
 	}
 	if s, ok := ctx.Value(contextKey{}).(*State); ok {
 		return s
+	}
+	for direct == nil {
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		w = u.Unwrap()
+		if sw, ok := w.(interface{ state() *State }); ok {
+			return sw.state()
+		}
 	}
 	return direct
 }
@@ -104,33 +134,61 @@ func newState(w http.ResponseWriter, r *http.Request) *State {
 	return s
 }
 
-// join registers o. It reports whether o takes part now, and whether it did
-// before: a middleware mounted twice accounts once.
-func (s *State) join(o Observer) (joined, before bool) {
+// take returns what the owner passes on instead of w and r.
+func (s *State) take(r *http.Request) (http.ResponseWriter, *http.Request) {
+	r = r.WithContext(s)
+	if r.Body != nil && r.Body != http.NoBody {
+		s.body = body{r.Body, s}
+		r.Body = &s.body
+	}
+	return s.writer(), r
+}
+
+// join registers o and has it begin. It reports false, and does nothing, if
+// the record is final. A middleware mounted twice joins once.
+func (s *State) join(o Observer, w http.ResponseWriter, r *http.Request) bool {
+	i, joined := s.register(o)
+	if i < 0 {
+		return joined
+	}
+	o.Begin(s, w, r)
+	s.mu.Lock()
+	late := s.done
+	s.hook(i).ready = !late
+	s.mu.Unlock()
+	if late {
+		o.Finish(&s.rec)
+	}
+	return true
+}
+
+// register returns o's place among the hooks, or -1 and whether it has one.
+func (s *State) register(o Observer) (place int, joined bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
-		return false, false
+		return -1, false
 	}
 	for i := range s.nhooks {
-		if s.hook(i) == o {
-			return true, true
+		if s.hook(i).Observer == o {
+			return -1, true
 		}
 	}
 	if s.nhooks < len(s.hooks) {
-		s.hooks[s.nhooks] = o
+		s.hooks[s.nhooks].Observer = o
 	} else {
-		s.moreHooks = append(s.moreHooks, o)
+		s.moreHooks = append(s.moreHooks, hook{Observer: o})
 	}
 	s.nhooks++
-	return true, false
+	return s.nhooks - 1, true
 }
 
-func (s *State) hook(i int) Observer {
+// hook returns the i-th to have joined. s.mu is held, or the record is final.
+func (s *State) hook(i int) *hook {
 	if i < len(s.hooks) {
-		return s.hooks[i]
+		return &s.hooks[i]
 	}
-	return s.moreHooks[i-len(s.hooks)]
+	return &s.moreHooks[i-len(s.hooks)]
 }
 
 // set runs f on the record unless it is final.
@@ -203,41 +261,68 @@ func (s *State) began(status int) {
 }
 
 func isEventStream(h http.Header) bool {
+	const kind = "text/event-stream"
 	v := h["Content-Type"]
-	return len(v) > 0 && strings.HasPrefix(v[0], "text/event-stream")
+	return len(v) > 0 && len(v[0]) >= len(kind) && strings.EqualFold(v[0][:len(kind)], kind)
 }
 
 // serverBuffer is from where on net/http passes body bytes to the connection
 // without a Flush (its connection's buffer is 4 KiB).
 const serverBuffer = 4 << 10
 
-// wrote accounts for body bytes that the underlying writer took.
-func (s *State) wrote(n int, err error, body string) {
+// wrote accounts for n body bytes that the underlying writer took before err.
+// at is when it got them, or negative, for now.
+func (s *State) wrote(n int, err error, body string, at time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done || s.hijacked {
 		return
 	}
-	if err == http.ErrHandlerTimeout {
-		s.timedOut = true
+	if err != nil && s.failed(err) {
 		return
 	}
 	s.began(http.StatusOK)
-	if s.head || n <= 0 {
+	s.pending += max(n, 0)
+	full := s.pending >= serverBuffer
+	if s.head {
+		// What counts is the header. A full buffer sends it, and then HTTP/2
+		// ends the stream, refuses the rest and cancels the context.
+		s.clean = s.clean || full || err != nil
+		return
+	}
+	if n <= 0 {
 		return
 	}
 	s.rec.Bytes += int64(n)
-	s.pending += n
-	if s.pending >= serverBuffer {
-		s.chunk(time.Since(s.rec.Start))
+	s.clean = false
+	if full {
+		s.chunk(at)
 	}
 	if s.events.on {
 		s.events.scan(body[:min(n, len(body))])
 	}
 }
 
-// chunk notes that the pending bytes left at the time at.
+// failed looks at what a write returned, and reports whether it is
+// http.TimeoutHandler's refusal.
+func (s *State) failed(err error) bool {
+	if err == http.ErrHandlerTimeout {
+		s.timedOut = true
+		return true
+	}
+	// net/http cancels the request's context when a write fails, but not when
+	// sendfile does.
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		s.broken = true
+	}
+	return false
+}
+
+// chunk notes that the pending bytes left at the time at, or now if negative.
 func (s *State) chunk(at time.Duration) {
+	if at < 0 {
+		at = time.Since(s.rec.Start)
+	}
 	if s.rec.Stream.Chunks == 0 {
 		s.rec.Stream.TimeToFirstByte = at
 	} else {
@@ -246,7 +331,6 @@ func (s *State) chunk(at time.Duration) {
 	s.rec.Stream.Chunks++
 	s.last = at
 	s.pending = 0
-	s.flushed = true
 }
 
 // flush notes that the server sent all it had.
@@ -257,23 +341,17 @@ func (s *State) flush() {
 		return
 	}
 	s.began(http.StatusOK)
-	s.flushed = true
+	s.clean = true
 	if s.pending > 0 {
-		s.chunk(time.Since(s.rec.Start))
+		s.chunk(-1)
 	}
 }
 
-// copied accounts for n bytes that the server took from a descriptor by
-// itself, from the time at on.
-func (s *State) copied(n int64, at time.Duration) {
+// onWire notes that the server holds nothing back.
+func (s *State) onWire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done || s.hijacked || n <= 0 {
-		return
-	}
-	s.began(http.StatusOK)
-	s.rec.Bytes += n
-	s.chunk(at)
+	s.clean = true
 }
 
 // watch looks for error events in a stream that the server copies by itself.
@@ -283,4 +361,22 @@ func (s *State) watch(p []byte) {
 	if !s.done {
 		s.events.scan(unsafe.String(unsafe.SliceData(p), len(p)))
 	}
+}
+
+// body is the request's body, watched for the server's read deadline: net/http
+// cancels the context then, as if the client had gone, which may well be
+// there and be told 408.
+type body struct {
+	io.ReadCloser
+	s *State
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		b.s.mu.Lock()
+		defer b.s.mu.Unlock()
+		b.s.slowBody = true
+	}
+	return n, err
 }

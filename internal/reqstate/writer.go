@@ -49,22 +49,35 @@ func (b base) WriteHeader(status int) {
 }
 
 func (b base) Write(p []byte) (int, error) {
-	if b.s.sealed.Load() {
+	s := b.s
+	if s.sealed.Load() {
 		return 0, ErrSealed
 	}
-	n, err := b.s.w.Write(p)
+	at := s.before(len(p))
+	n, err := s.w.Write(p)
 	// The string is read before Write returns and not kept.
-	b.s.wrote(n, err, unsafe.String(unsafe.SliceData(p), len(p)))
+	s.wrote(n, err, unsafe.String(unsafe.SliceData(p), len(p)), at)
 	return n, err
 }
 
 func (b base) WriteString(p string) (int, error) {
-	if b.s.sealed.Load() {
+	s := b.s
+	if s.sealed.Load() {
 		return 0, ErrSealed
 	}
-	n, err := io.WriteString(b.s.w, p)
-	b.s.wrote(n, err, p)
+	at := s.before(len(p))
+	n, err := io.WriteString(s.w, p)
+	s.wrote(n, err, p, at)
 	return n, err
+}
+
+// before returns the time if n bytes are so many that they begin to leave
+// before the write returns, which may be much later; else a negative one.
+func (s *State) before(n int) time.Duration {
+	if n < serverBuffer {
+		return -1
+	}
+	return time.Since(s.rec.Start) // Start never changes
 }
 
 // FlushError is there also when the underlying writer cannot flush: then it
@@ -111,34 +124,47 @@ func (b base) push(target string, opts *http.PushOptions) error {
 	return b.s.w.(http.Pusher).Push(target, opts)
 }
 
-// readFrom keeps sendfile and splice: a source that has a file descriptor goes
-// to the server as it is. Another one is read through a tap, so that a proxied
-// stream has its facts.
+// readFrom keeps sendfile: where the server will use it, that is for a file
+// and a declared length, the file goes to the server as it is. Everything else
+// is read through a tap, so that a proxied stream has its facts.
 func (b base) readFrom(src io.Reader) (int64, error) {
 	s := b.s
 	if s.sealed.Load() {
 		return 0, ErrSealed
 	}
 	to := s.w.(io.ReaderFrom)
-	if hasDescriptor(src) {
+	h := s.w.Header()
+	if isFile(src) && len(h["Content-Length"]) > 0 && !isEventStream(h) {
 		at := time.Since(s.rec.Start) // the first byte leaves now, not when the last has
 		n, err := to.ReadFrom(src)
-		s.copied(n, at)
+		s.wrote(int(n), err, "", at)
+		if err == nil && n > sniffed {
+			s.onWire()
+		}
 		return n, err
 	}
-	t := &tap{s: s, src: src, events: isEventStream(s.w.Header())}
+	t := &tap{s: s, src: src, events: isEventStream(h)}
 	n, err := to.ReadFrom(t)
-	t.read = int(n - t.written)
-	t.account()
+	t.read = int(n - t.written) // the last piece may not have been written whole
+	if t.err != nil && errors.Is(err, t.err) {
+		t.account(nil) // the source failed, not the connection
+	} else {
+		t.account(err)
+	}
 	return n, err
 }
 
-func hasDescriptor(src io.Reader) bool {
+// sniffed is how much of a body net/http may look at, and hold back, before it
+// leaves the rest to sendfile.
+const sniffed = 512
+
+func isFile(src io.Reader) bool {
 	if l, ok := src.(*io.LimitedReader); ok {
 		src = l.R
 	}
-	_, ok := src.(syscall.Conn) // as net.sendFile asks
-	return ok
+	_, descriptor := src.(syscall.Conn) // as net.sendFile asks
+	_, conn := src.(net.Conn)
+	return descriptor && !conn
 }
 
 // A tap accounts for what its reader writes to the client: when it asks for
@@ -149,24 +175,25 @@ type tap struct {
 	events  bool
 	read    int   // by the last Read
 	written int64 // before it
+	err     error // of the source
 }
 
 func (t *tap) Read(p []byte) (int, error) {
-	t.account()
+	t.account(nil)
 	if t.s.sealed.Load() {
 		return 0, ErrSealed
 	}
 	n, err := t.src.Read(p)
-	t.read = n
+	t.read, t.err = n, err
 	if t.events && n > 0 {
 		t.s.watch(p[:n])
 	}
 	return n, err
 }
 
-func (t *tap) account() {
-	if t.read > 0 {
-		t.s.wrote(t.read, nil, "")
+func (t *tap) account(err error) {
+	if t.read > 0 || err != nil {
+		t.s.wrote(t.read, err, "", -1)
 		t.written += int64(t.read)
 		t.read = 0
 	}
