@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"go.uber.org/zap/zapcore"
 )
 
 // The race detector makes sync.Pool forget at random, so that these count only
@@ -34,5 +36,20 @@ func TestMiddlewareAllocations(t *testing.T) {
 	// Two for the state, one for the id, one for its header field.
 	if n := testing.AllocsPerRun(200, func() { h.ServeHTTP(w, r) }); n > 4 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// The pool keeps no value of a record alive.
+func TestPooledFieldsAreCleared(t *testing.T) {
+	l, _ := newTest(t, Config{})
+	l.Slog().Info("x", "secret", "value", "any", []int{1})
+	fields := l.pool.Get().(*[]zapcore.Field)
+	if cap(*fields) == 0 {
+		t.Fatal("nothing was pooled")
+	}
+	for _, f := range (*fields)[:cap(*fields)] {
+		if f != (zapcore.Field{}) {
+			t.Errorf("kept %+v", f)
+		}
 	}
 }

@@ -21,7 +21,8 @@
 //	line
 //	request_id, trace_id, span_id   of the request that the context belongs to
 //	…          the attributes, as slog.JSONHandler has them, but for
-//	           time.Duration, which is in seconds
+//	           time.Duration, which is in seconds, and NaN and infinities,
+//	           which are strings
 //
 // An access record has message "request" and, instead of the source, method,
 // route, status, outcome, bytes_out, duration_ms, remote, user_agent, subject
@@ -35,13 +36,17 @@
 //
 //	outcome       status
 //	complete      as sent
-//	client-gone   499
+//	client-gone   499: cancelled, or a write failed, before all was sent
 //	hijacked      101
 //	timeout       503: an http.TimeoutHandler around it answered
 //	panic         500
 //	aborted       500: http.ErrAbortHandler or runtime.Goexit, nothing sent
 //	upstream-cut  500: the answer broke off
 //	error-event   500: an event stream carried an error event
+//
+// A client that closes only its sending half counts as gone, for net/http
+// cancels the request then. So does a request that the service itself cancels,
+// unless by a context with a cause (context.WithCancelCause).
 //
 // # Place in the chain
 //

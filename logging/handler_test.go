@@ -8,7 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/slogtest"
 	"time"
@@ -105,7 +109,7 @@ func TestSource(t *testing.T) {
 	}
 	for name, want := range map[string][2]string{
 		"main.main":                        {"main", "main"},
-		"gopkg.in/yaml%2ev3.(*T).M":        {"gopkg.in/yaml%2ev3", "(*T).M"},
+		"gopkg.in/yaml%2ev3.(*T).M":        {"gopkg.in/yaml.v3", "(*T).M"},
 		"example.com/a.b/c.F[...].func1.2": {"example.com/a.b/c", "F[...].func1.2"},
 		"odd":                              {"odd", ""},
 		"":                                 {"", ""},
@@ -253,32 +257,77 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
-type failing struct{ panics bool }
+type writerFunc func([]byte) (int, error)
 
-func (f failing) Write([]byte) (int, error) {
-	if f.panics {
-		panic("broken writer")
-	}
-	return 0, errors.New("disk full")
-}
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestFailedWritesAreCounted(t *testing.T) {
-	l, err := New(Config{Output: failing{}})
+	for name, w := range map[string]writerFunc{
+		"error": func(p []byte) (int, error) { return len(p), errors.New("disk full") },
+		"short": func(p []byte) (int, error) { return len(p) - 1, nil },
+		"panic": func([]byte) (int, error) { panic("broken writer") },
+	} {
+		l, err := New(Config{Output: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Slog().Info("x")
+		if err := l.Slog().Handler().Handle(context.Background(), slog.Record{}); err == nil {
+			t.Errorf("%s: the handler reports no error", name)
+		}
+		if got := l.Stats(); got != (Stats{Failed: 2}) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// An output gets one Write at a time, whoever logs.
+func TestWritesNeverOverlap(t *testing.T) {
+	var inside, writes int // guarded by the Logger, or the race detector complains
+	l, err := New(Config{Output: writerFunc(func(p []byte) (int, error) {
+		if inside++; inside != 1 || p[len(p)-1] != '\n' {
+			t.Errorf("%d writes at once: %q", inside, p)
+		}
+		runtime.Gosched()
+		inside--
+		writes++
+		return len(p), nil
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Slog().Info("x")
-	l.Slog().Error("x")
-	if got := l.Stats(); got != (Stats{Failed: 2}) {
-		t.Errorf("%+v", got)
+	h := Middleware(l, MiddlewareConfig{})(http.NotFoundHandler())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				l.Slog().Info("x")
+				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			}
+		})
 	}
-	l, _ = New(Config{Output: failing{panics: true}})
-	func() {
-		defer func() { _ = recover() }()
-		l.Slog().Info("x")
-	}()
-	if got := l.Stats(); got != (Stats{Failed: 1}) {
-		t.Errorf("%+v", got)
+	wg.Wait()
+	if writes != 800 || l.Stats().Written != 800 {
+		t.Errorf("%d writes", writes)
+	}
+}
+
+// Loggers derived from one another never share what they add.
+func TestDerivedLoggersAreApart(t *testing.T) {
+	l, buf := newTest(t, Config{})
+	base := l.Slog().With("a", 1).WithGroup("g").With("b", 2)
+	left, right := base.With("side", "left"), base.With("side", "right")
+	deep, deeper := base.WithGroup("x"), base.WithGroup("y")
+	for _, log := range []*slog.Logger{left, right, deep, deeper, base} {
+		log.Info("m", "c", 3)
+	}
+	want := []string{
+		`map[b:2 c:3 side:left]`, `map[b:2 c:3 side:right]`, `map[b:2 x:map[c:3]]`, `map[b:2 y:map[c:3]]`, `map[b:2 c:3]`,
+	}
+	for i, m := range lines(t, buf) {
+		if got := fmt.Sprint(m["g"]); got != want[i] || m["a"] != 1.0 {
+			t.Errorf("got %v, want %v", got, want[i])
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package logging
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
@@ -90,7 +91,7 @@ func (l *Logger) emit(core zapcore.Core, level slog.Level, at time.Time, message
 // Stats is a Logger's work so far.
 type Stats struct {
 	Written uint64 // records that the output took
-	Failed  uint64 // records that it refused, wholly or in part; they are lost
+	Failed  uint64 // records that it refused, wholly or in part, or panicked on; they are lost
 }
 
 // Stats returns a snapshot.
@@ -106,20 +107,25 @@ type output struct {
 	written, failed atomic.Uint64
 }
 
-func (o *output) Write(p []byte) (int, error) {
+// Write never panics: what a writer does must not cost the request that is
+// being logged its answer.
+func (o *output) Write(p []byte) (n int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	ok := false
-	defer func() { // counted also when the writer panics
-		if ok {
-			o.written.Add(1)
-		} else {
-			o.failed.Add(1)
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("logging: the Output panicked: %v", v)
 		}
+		if err == nil && n < len(p) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			o.failed.Add(1)
+			return
+		}
+		o.written.Add(1)
 	}()
-	n, err := o.w.Write(p)
-	ok = err == nil
-	return n, err
+	return o.w.Write(p)
 }
 
 func (*output) Sync() error { return nil }

@@ -16,7 +16,7 @@ import (
 // Bounds of what a record takes from a client.
 const (
 	maxMethod    = 32
-	maxUserAgent = 256
+	maxField     = 256 // any other text
 	maxRequestID = 64
 )
 
@@ -36,7 +36,10 @@ type MiddlewareConfig struct {
 
 // Middleware returns a middleware that gives each request an id and writes one
 // access record when the request is over, however it ends (see the package's
-// documentation for its fields). It changes neither the answer nor a panic.
+// documentation for its fields). It changes neither the answer nor a panic,
+// with one exception that no wrapper of a ResponseWriter can mend: behind it
+// http.MaxBytesReader cannot make net/http close the connection. Set
+// "Connection: close" on a 413 where that matters.
 //
 // Middleware panics if l is nil.
 func Middleware(l *Logger, cfg MiddlewareConfig) func(http.Handler) http.Handler {
@@ -66,7 +69,8 @@ func RequestID(ctx context.Context) string {
 
 // WithoutState returns a context for an in-process sub-request that is to be
 // logged and counted on its own. Without it the handlers that the sub-request
-// runs through take it for a part of the request that ctx belongs to.
+// runs through take it for a part of the request that ctx belongs to, whose
+// route it may then name.
 func WithoutState(ctx context.Context) context.Context { return reqstate.WithoutState(ctx) }
 
 type observer struct {
@@ -107,7 +111,7 @@ func accessFields(f []zapcore.Field, rec *reqstate.Record) []zapcore.Field {
 	f = appendIDs(f, rec)
 	f = append(f,
 		stringField("method", limit(rec.Method, maxMethod)),
-		stringField("route", rec.Route),
+		stringField("route", limit(rec.Route, maxField)),
 		intField("status", int64(rec.Status)),
 		stringField("outcome", rec.Outcome.String()))
 	if rec.Sent != rec.Status {
@@ -116,12 +120,12 @@ func accessFields(f []zapcore.Field, rec *reqstate.Record) []zapcore.Field {
 	f = append(f,
 		intField("bytes_out", rec.Bytes),
 		floatField("duration_ms", milliseconds(rec.Duration)),
-		stringField("remote", rec.Remote))
+		stringField("remote", limit(rec.Remote, maxField)))
 	if rec.UserAgent != "" {
-		f = append(f, stringField("user_agent", limit(rec.UserAgent, maxUserAgent)))
+		f = append(f, stringField("user_agent", limit(rec.UserAgent, maxField)))
 	}
 	if rec.Subject != "" {
-		f = append(f, stringField("subject", rec.Subject))
+		f = append(f, stringField("subject", limit(rec.Subject, maxField)))
 	}
 	if rec.Stream.Chunks > 0 {
 		f = append(f,

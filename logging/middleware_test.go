@@ -247,6 +247,8 @@ func TestRecordsAreBounded(t *testing.T) {
 		panic(strings.Repeat("é", 1<<20))
 	})))
 	r := httptest.NewRequest(strings.Repeat("M", 1<<20), "/", nil)
+	r.RemoteAddr = strings.Repeat("9", 1<<20) // as a middleware may take it from X-Forwarded-For
+	r.Pattern = "/" + strings.Repeat("r", 1<<20)
 	r.Header.Set("User-Agent", strings.Repeat("é", 1<<20))
 	r.Header.Set("X-Request-ID", strings.Repeat("i", 1<<20))
 	h.ServeHTTP(httptest.NewRecorder(), r)

@@ -48,16 +48,16 @@ func (s *sources) of(pc uintptr) source {
 }
 
 // splitFunction parts "example.com/a/b.(*T).M" into its import path and the
-// rest. Dots in the path's last element are escaped (%2e), so that the first
-// one after the last slash is the separator. (A type argument may hold both,
-// but the linker writes "[...]" for those.)
+// rest. The linker escapes dots in the path's last element as %2e, so that the
+// first one after the last slash is the separator. (A type argument may hold
+// both, but the linker writes "[...]" for those.)
 func splitFunction(name string) (module, function string) {
 	slash := strings.LastIndexByte(name, '/') + 1
 	dot := strings.IndexByte(name[slash:], '.')
 	if dot < 0 {
 		return name, ""
 	}
-	return name[:slash+dot], name[slash+dot+1:]
+	return strings.ReplaceAll(name[:slash+dot], "%2e", "."), name[slash+dot+1:]
 }
 
 func appendSource(fields []zapcore.Field, src source) []zapcore.Field {

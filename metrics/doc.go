@@ -1,5 +1,5 @@
 // Package metrics counts a service's HTTP requests and its models' work for
-// Prometheus, with a number of series that no client can raise.
+// Prometheus, with a number of series that no client can raise beyond a bound.
 //
 //	m, err := metrics.New(metrics.Config{}) // a registry of its own
 //	if err != nil {
@@ -24,7 +24,7 @@
 // [http.TimeoutHandler] around the middleware answered instead, and 500 for a
 // panic, an abort, an answer that was cut short and an error event inside a
 // stream. Duration runs from the first Ballast middleware's entry until its
-// handler was left; for a stream or a hijacked connection that is its life.
+// handler was left; for a stream that is its life.
 //
 // # Bounds
 //
