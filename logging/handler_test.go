@@ -317,6 +317,15 @@ func TestDerivedLoggersAreApart(t *testing.T) {
 	l, buf := newTest(t, Config{})
 	base := l.Slog().With("a", 1).WithGroup("g").With("b", 2)
 	left, right := base.With("side", "left"), base.With("side", "right")
+	long := base.WithGroup("p").WithGroup("q") // its slice has room to append to
+	below, beside := long.WithGroup("x"), long.WithGroup("y")
+	below.Info("m", "c", 3)
+	beside.Info("m", "c", 3)
+	for i, m := range lines(t, buf) {
+		if want := []string{"map[b:2 p:map[q:map[x:map[c:3]]]]", "map[b:2 p:map[q:map[y:map[c:3]]]]"}[i]; fmt.Sprint(m["g"]) != want {
+			t.Errorf("got %v, want %v", m["g"], want)
+		}
+	}
 	deep, deeper := base.WithGroup("x"), base.WithGroup("y")
 	for _, log := range []*slog.Logger{left, right, deep, deeper, base} {
 		log.Info("m", "c", 3)

@@ -34,7 +34,9 @@
 // too: at most 100 series more, and one histogram for each method. A route
 // above 256 bytes, which no ServeMux pattern has but a foreign router's may,
 // is treated the same. Models are registered by name, at most
-// [Config].MaxModels of them, with at most 32 error types each.
+// [Config].MaxModels of them, with at most 32 error types each. A client can
+// use up MaxSeries where patterns do not name their method, with ten methods a
+// route; name it.
 //
 // # Place in the chain
 //

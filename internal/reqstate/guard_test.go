@@ -49,6 +49,9 @@ func TestGuard(t *testing.T) {
 			"innermost": func(outer, inner *recorder, got chan<- string, h http.Handler) http.Handler {
 				return observed(outer, observed(inner, guarded(h, got)))
 			},
+			"behind a copied request": func(outer, inner *recorder, got chan<- string, h http.Handler) http.Handler {
+				return observed(outer, observed(inner, copiesRequest(guarded(h, got))))
+			},
 			"behind a foreign writer": func(outer, inner *recorder, got chan<- string, h http.Handler) http.Handler {
 				return observed(outer, keepsFlush(guarded(observed(inner, h), got)))
 			},

@@ -153,6 +153,11 @@ func TestWhatIsDelivered(t *testing.T) {
 			}
 		}
 	}
+	flushThenWrite := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "50")
+		w.(http.Flusher).Flush()
+		w.Write(make([]byte, 50))
+	}
 	status := func(code int, flush bool) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(code)
@@ -170,6 +175,7 @@ func TestWhatIsDelivered(t *testing.T) {
 		{"file", "GET", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) }, 200},
 		{"flushed", "GET", write(5000, true), 200},
 		{"not flushed", "GET", write(5000, false), 499},
+		{"header flushed, body not", "GET", flushThenWrite, 499},
 		{"small, not flushed", "GET", write(50, false), 499},
 		{"no content, flushed", "GET", status(204, true), 204},
 		{"no content, not flushed", "GET", status(204, false), 499},
@@ -538,6 +544,7 @@ func TestNothingIsAccountedAfterwards(t *testing.T) {
 	if rec.Stream != (Stream{}) {
 		t.Errorf("%+v", rec.Stream)
 	}
+	state.hijacked = false // the seal alone must do
 	state.wrote(5, nil, "after", -1)
 	state.flush()
 	state.onWire()
