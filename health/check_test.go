@@ -210,14 +210,19 @@ func TestMisbehavingChecksCountAsFailures(t *testing.T) {
 
 func (u *unprintable) deref() error { return errors.New(u.why) }
 
+// The first result to be overdue counts, wherever its check stands in the list.
 func TestStaleResultCountsAsFailure(t *testing.T) {
+	slow := health.Check{Name: "slow", Func: pass, Interval: time.Minute, Timeout: 2 * time.Second}
+	quick := health.Check{Name: "quick", Func: pass, Interval: 3 * time.Second, Timeout: 2 * time.Second}
+	t.Run("the last", func(t *testing.T) { testStaleResult(t, slow, quick) })
+	t.Run("the first", func(t *testing.T) { testStaleResult(t, quick, slow) })
+}
+
+func testStaleResult(t *testing.T, readiness ...health.Check) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, health.Config{
-			Startup: []health.Check{{Name: "warm-up", Func: pass, Interval: time.Millisecond, Timeout: time.Millisecond}},
-			Readiness: []health.Check{
-				{Name: "slow", Func: pass, Interval: time.Minute, Timeout: 2 * time.Second},
-				{Name: "quick", Func: pass, Interval: 3 * time.Second, Timeout: 2 * time.Second},
-			},
+			Startup:   []health.Check{{Name: "warm-up", Func: pass, Interval: time.Millisecond, Timeout: time.Millisecond}},
+			Readiness: readiness,
 		})
 		synctest.Wait()
 		h.StopChecking()
