@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
 	"github.com/ballast-go/ballast/logging"
 )
@@ -41,34 +42,39 @@ type config struct {
 const env = "SERVING_"
 
 // parseConfig reads flags and environment, and returns everything that is
-// wrong at once. For -h it writes the help to usage and returns flag.ErrHelp.
-func parseConfig(args, environ []string, usage io.Writer) (*config, error) {
+// wrong at once. Warnings go to stderr; so does the help for -h, which ends in
+// flag.ErrHelp.
+func parseConfig(args, environ []string, stderr io.Writer) (*config, error) {
 	c := new(config)
 	fs := flag.NewFlagSet("serving", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	p := &parser{fs: fs}
 	c.define(p)
 
-	p.environment(environ)
+	p.environment(environ, stderr)
 	for {
 		err := fs.Parse(args)
 		if errors.Is(err, flag.ErrHelp) {
-			help(fs, usage)
+			help(fs, stderr)
 			return nil, err
 		}
+		// Go on behind an unknown flag, and behind what is none.
+		args = fs.Args()
 		if err == nil {
-			break
+			if len(args) == 0 {
+				break
+			}
+			err, args = fmt.Errorf("unexpected argument %q", args[0]), args[1:]
 		}
 		p.errs = append(p.errs, err)
-		args = fs.Args() // go on behind the unknown flag
-	}
-	if fs.NArg() > 0 {
-		p.errs = append(p.errs, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
 	}
 	for _, f := range p.order {
 		if err := p.values[f].err; err != nil {
 			p.errs = append(p.errs, fmt.Errorf("-%s or %s: %w", f, variable(f), err))
 		}
+	}
+	if p.values["max-queue"].err == nil && p.values["max-rows"].err == nil && c.maxQueue < c.maxRows {
+		p.errs = append(p.errs, fmt.Errorf("-max-queue or %s: %d is less than the %d of -max-rows: a request of so many rows would never fit", variable("max-queue"), c.maxQueue, c.maxRows))
 	}
 	return c, errors.Join(p.errs...)
 }
@@ -93,6 +99,13 @@ func (c *config) define(p *parser) {
 	c.logLevel, c.logFormat = slog.LevelInfo, logging.JSON
 	p.parsed(&c.logLevel, "log-level", "lowest `level` to log: debug, info, warn or error")
 	p.parsed(&c.logFormat, "log-format", "`format` of the log: json or console")
+}
+
+// batching is the batcher's part, for the model with the given name.
+func (c *config) batching(name string) batching.Config[[]float32] {
+	return batching.Config[[]float32]{
+		Name: name, MaxBatchSize: c.maxBatch, MaxQueue: c.maxQueue, Linger: c.linger, Instances: c.instances,
+	}
 }
 
 func isAddress(s string) error {
@@ -184,7 +197,9 @@ func check[T cmp.Ordered](s string, v T, err error, least, most T) error {
 // variable is the environment's name for a flag.
 func variable(name string) string { return env + strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
-func (p *parser) environment(environ []string) {
+// environment sets what variables say. One that is unknown is no mistake:
+// Kubernetes gives SERVING_PORT and others to pods beside a Service "serving".
+func (p *parser) environment(environ []string, warnings io.Writer) {
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, env) {
@@ -192,7 +207,7 @@ func (p *parser) environment(environ []string) {
 		}
 		i := slices.IndexFunc(p.order, func(f string) bool { return variable(f) == name })
 		if i < 0 {
-			p.errs = append(p.errs, fmt.Errorf("%s is not a known variable", name))
+			fmt.Fprintf(warnings, "serving: warning: %q is not a known variable and is ignored\n", name)
 			continue
 		}
 		_ = p.values[p.order[i]].Set(text) // keeps its own error
@@ -200,7 +215,8 @@ func (p *parser) environment(environ []string) {
 }
 
 func help(fs *flag.FlagSet, w io.Writer) {
-	fmt.Fprintln(w, "serving serves two networks that read handwritten digits.\n\nFlags, each with the environment variable that it beats:")
+	fmt.Fprintln(w, "serving serves two networks that read handwritten digits.\n\n"+
+		"Flags, each with the environment variable that it beats (others that begin with "+env+" are ignored with a warning):")
 	fs.VisitAll(func(f *flag.Flag) {
 		kind, usage := flag.UnquoteUsage(f)
 		fmt.Fprintf(w, "  -%s %s  (%s, default %s)\n    \t%s\n", f.Name, kind, variable(f.Name), f.DefValue, strings.TrimPrefix(usage, kind+": "))

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"io"
 	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/logging"
 )
 
@@ -40,26 +42,76 @@ func TestFlagBeatsEnvironment(t *testing.T) {
 }
 
 func TestEveryMistakeAtOnce(t *testing.T) {
-	_, err := parseConfig([]string{"-max-batch", "0", "-bogus", "-listen=nowhere", "-log-level=loud", "-default-model", "gpt", "-max-queue=many", "-request-timeout=1", "-drain-delay=-1s", "stray"},
-		[]string{"SERVING_LISTN=:80", "SERVING_LOG_FORMAT=xml", "SERVING_MAX_ROWS=99999999999999999999"}, nil)
+	_, err := parseConfig([]string{"-max-batch", "0", "stray", "-bogus", "-listen=nowhere", "7", "-log-level=loud", "-default-model", "gpt", "-max-queue=many", "-request-timeout=1", "-drain-delay=-1s", "--", "-linger=1h"},
+		[]string{"SERVING_LOG_FORMAT=xml", "SERVING_MAX_ROWS=99999999999999999999"}, nil)
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
 		`-max-batch or SERVING_MAX_BATCH: "0" is not between 1 and 1024`, "-bogus", "-listen or SERVING_LISTEN: address nowhere",
 		"-log-level or", `model "gpt" is none of digits-large, digits-small`, `"many" is not between`, `"1" is not between 1ms and 1h0m0s`,
-		`"-1s" is not between 0s`, `unexpected argument "stray"`, "SERVING_LISTN is not a known variable", `"xml" is neither`, "-max-rows or",
+		`"-1s" is not between 0s`, `unexpected argument "stray"`, `unexpected argument "7"`, `unexpected argument "-linger=1h"`, `"xml" is neither`, "-max-rows or",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing from:\n%v", want, err)
 		}
 	}
-	if n := strings.Count(err.Error(), "\n") + 1; n != 12 {
+	if n := strings.Count(err.Error(), "\n") + 1; n != 13 {
 		t.Errorf("%d mistakes:\n%v", n, err)
 	}
 	for _, bad := range []string{"127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1"} {
 		if isAddress(bad) == nil {
 			t.Errorf("%s is taken for an address", bad)
+		}
+	}
+}
+
+func TestBatchFlagsReachTheBatcher(t *testing.T) {
+	c, err := parseConfig([]string{"-max-batch=3", "-max-queue=70", "-linger=5ms", "-instances=2"}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := batching.Config[[]float32]{Name: "m", MaxBatchSize: 3, MaxQueue: 70, Linger: 5 * time.Millisecond, Instances: 2}
+	if got := c.batching("m"); got != want {
+		t.Errorf("%+v", got)
+	}
+}
+
+// Beside a Service named "serving" Kubernetes sets these.
+func TestForeignVariables(t *testing.T) {
+	var stderr bytes.Buffer
+	c, err := parseConfig(nil, []string{"SERVING_SERVICE_HOST=10.0.0.1", "SERVING_MAX_BATCH=8", "SERVING_PORT=tcp://10.0.0.1:80", "SERVINGS=1", "SERVING_A\nB=1"}, &stderr)
+	if err != nil || c.maxBatch != 8 {
+		t.Fatalf("%+v %v", c, err)
+	}
+	want := `serving: warning: "SERVING_SERVICE_HOST" is not a known variable and is ignored
+serving: warning: "SERVING_PORT" is not a known variable and is ignored
+serving: warning: "SERVING_A\nB" is not a known variable and is ignored
+`
+	if stderr.String() != want {
+		t.Errorf("%s", &stderr)
+	}
+}
+
+// A request of max-rows rows fits into an idle queue.
+func TestQueueTakesTheLargestRequest(t *testing.T) {
+	for _, tt := range []struct {
+		args  []string
+		wrong int
+	}{
+		{[]string{"-max-queue=64"}, 0},
+		{[]string{"-max-queue=63"}, 1},
+		{[]string{"-max-rows=7", "-max-queue=6", "-max-batch=0"}, 2},
+		{[]string{"-max-queue=none"}, 1}, // not what zero would be less than, too
+		{[]string{"-max-queue=1", "-max-rows=none"}, 1},
+	} {
+		_, err := parseConfig(tt.args, nil, io.Discard)
+		n := 0
+		if err != nil {
+			n = strings.Count(err.Error(), "\n") + 1
+		}
+		if n != tt.wrong {
+			t.Errorf("%v: %v", tt.args, err)
 		}
 	}
 }
@@ -73,12 +125,13 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 		"  -listen address  (SERVING_LISTEN, default 127.0.0.1:8080)\n    \taddress to listen on\n",
 		"  -linger duration  (SERVING_LINGER, default 0s)\n    \thow long an item waits for company while an instance is idle\n",
 		"  -log-level level  (SERVING_LOG_LEVEL, default info)",
+		"begin with SERVING_ are ignored with a warning",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &out)
 		}
 	}
-	if n := strings.Count(out.String(), "SERVING_"); n != 17 {
+	if n := strings.Count(out.String(), "(SERVING_"); n != 17 {
 		t.Errorf("%d flags", n)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // and may send one any moment. The zero value is ready.
 type connections struct {
 	mu    sync.Mutex
-	busy  map[net.Conn]struct{}
+	busy  map[net.Conn]http.ConnState
 	quiet chan struct{} // closed when busy is empty; nil if nobody waits
 }
 
@@ -23,9 +23,9 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew, http.StateActive:
 		if c.busy == nil {
-			c.busy = make(map[net.Conn]struct{})
+			c.busy = make(map[net.Conn]http.ConnState)
 		}
-		c.busy[conn] = struct{}{}
+		c.busy[conn] = state
 		return
 	}
 	delete(c.busy, conn)
@@ -36,7 +36,8 @@ func (c *connections) track(conn net.Conn, state http.ConnState) {
 }
 
 // waitQuiet returns when no connection is busy, or when ctx ends or most has
-// passed. Only one call may wait at a time.
+// passed; then it closes those that sent no request yet, which Server.Shutdown
+// would give 5 s. Only one call may wait at a time.
 func (c *connections) waitQuiet(ctx context.Context, most time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
@@ -51,5 +52,12 @@ func (c *connections) waitQuiet(ctx context.Context, most time.Duration) {
 	select {
 	case <-quiet:
 	case <-ctx.Done():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for conn, state := range c.busy {
+			if state == http.StateNew {
+				_ = conn.Close() // its goroutine tells track
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -71,6 +72,9 @@ func decodeRequest(w http.ResponseWriter, r *http.Request, maxBody, maxRows int)
 	req, err := decode(http.MaxBytesReader(w, r.Body, int64(maxBody)), maxRows)
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) { // ReadTimeout's
+		return nil, &badRequest{http.StatusRequestTimeout, "The body did not arrive in time."}
 	}
 	if _, ok := errors.AsType[*badRequest](err); err != nil && !ok {
 		return nil, malformed("The body is not JSON or broke off.")

@@ -114,8 +114,12 @@ func TestContent(t *testing.T) {
 		r.Header.Set("Content-Type", tt.kind)
 		r.Header.Set("Content-Encoding", tt.encoding)
 		_, err := decodeRequest(httptest.NewRecorder(), r, 1<<20, 4)
+		status := 0
 		var bad *badRequest
-		if status := map[bool]int{true: 0}[err == nil]; errors.As(err, &bad) && bad.status != tt.status || err == nil && status != tt.status {
+		if errors.As(err, &bad) {
+			status = bad.status
+		}
+		if status != tt.status || (err == nil) != (tt.status == 0) {
 			t.Errorf("%q %q: %v", tt.kind, tt.encoding, err)
 		}
 	}

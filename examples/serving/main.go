@@ -32,14 +32,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "serving: the configuration is wrong:\n%v\nserving -h explains it.\n", err)
 		return 2
 	}
-	s, err := newService(cfg, stdout)
+	listener, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
 		fmt.Fprintf(stderr, "serving: %v\n", err)
 		return 1
 	}
-	listener, err := net.Listen("tcp", cfg.listen)
+	s, err := newService(cfg, stdout)
 	if err != nil {
-		s.log.Error("cannot listen", "error", err)
+		fmt.Fprintf(stderr, "serving: %v\n", errors.Join(err, listener.Close()))
 		return 1
 	}
 	fmt.Fprintf(stderr, banner, listener.Addr())
@@ -67,7 +67,7 @@ Ctrl-C drains and stops.
 // finished; then the batchers and the checks end. An error says what was cut.
 func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	var open connections
-	server := s.server()
+	server := s.server(s.handler())
 	server.ConnState = open.track
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -77,7 +77,7 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 		s.log.Info("draining", "delay", s.cfg.drainDelay)
 	case err := <-failed:
-		return errors.Join(err, server.Close(), s.close(context.Background()))
+		return errors.Join(err, server.Close(), s.close())
 	}
 	// All that follows has one deadline, and none of ctx's.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.drainDelay+s.cfg.shutdownTimeout)
@@ -88,19 +88,29 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	// accepting first, and let what is there be read.
 	errs = append(errs, listener.Close())
 	<-failed
-	open.waitQuiet(ctx, s.cfg.readHeaderTimeout)
+	open.waitQuiet(ctx, min(s.cfg.readHeaderTimeout, requestLag))
 	if err := server.Shutdown(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("requests were cut: %w", err), server.Close())
 	}
-	return errors.Join(append(errs, s.close(ctx))...)
+	return errors.Join(append(errs, s.close())...)
 }
 
-// server returns the HTTP server with every limit set. WriteTimeout is not
+const (
+	// requestLag is how long a connection that was there when the listener
+	// closed may take to send its request. Browsers open some in advance and
+	// send nothing.
+	requestLag = time.Second
+	// closeTimeout is how long batchers and checks may take to end. It is their
+	// own: what used up the shutdown timeout was requests.
+	closeTimeout = time.Second
+)
+
+// server returns the HTTP server of h with every limit set. WriteTimeout is not
 // among them: it would cut a stream however lively it is. perWrite bounds each
 // write instead.
-func (s *service) server() *http.Server {
+func (s *service) server(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           s.handler(),
+		Handler:           h,
 		ReadHeaderTimeout: s.cfg.readHeaderTimeout,
 		ReadTimeout:       s.cfg.readTimeout,
 		IdleTimeout:       s.cfg.idleTimeout,
@@ -110,21 +120,26 @@ func (s *service) server() *http.Server {
 }
 
 // close ends the batchers, then the checks.
-func (s *service) close(ctx context.Context) error {
+func (s *service) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
 	var errs []error
 	for _, m := range s.models {
 		errs = append(errs, m.batcher.Close(ctx))
 	}
-	return errors.Join(append(errs, s.health.Close(ctx))...)
+	if s.health != nil { // newService failed before
+		errs = append(errs, s.health.Close(ctx))
+	}
+	return errors.Join(errs...)
 }
 
 // perWrite gives each write a deadline of its own, so that a stream may last
-// and idle, but a client that stalls for longer than timeout ends it.
+// and idle, but a client that stalls for longer than timeout ends it. It is for
+// net/http's own writers, which can flush, and not for a handler that hijacks:
+// the last deadline would stay on its connection.
 func perWrite(next http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d := deadlineWriter{w, http.NewResponseController(w), timeout}
-		// The connection may still have the last request's deadline.
-		_ = d.control.SetWriteDeadline(time.Time{})
 		defer d.extend() // net/http's own flush comes after the handler
 		next.ServeHTTP(d, r)
 	})
@@ -139,10 +154,15 @@ type deadlineWriter struct {
 // extend ignores an error: a writer without deadlines has none to miss.
 func (d deadlineWriter) extend() { _ = d.control.SetWriteDeadline(time.Now().Add(d.timeout)) }
 
+// lift ends the deadline with its write: HTTP/2 resets a stream whose deadline
+// passes, even if nothing is being written.
+func (d deadlineWriter) lift() { _ = d.control.SetWriteDeadline(time.Time{}) }
+
 func (d deadlineWriter) Unwrap() http.ResponseWriter { return d.ResponseWriter }
 
 func (d deadlineWriter) Write(p []byte) (int, error) {
 	d.extend()
+	defer d.lift()
 	return d.ResponseWriter.Write(p)
 }
 
@@ -150,5 +170,6 @@ func (d deadlineWriter) Flush() { _ = d.FlushError() }
 
 func (d deadlineWriter) FlushError() error {
 	d.extend()
+	defer d.lift()
 	return d.control.Flush()
 }

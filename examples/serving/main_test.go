@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -27,36 +31,55 @@ func start(t *testing.T, args ...string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{stop: stop, code: make(chan int, 1), stdout: new(lockedBuffer), stderr: new(lockedBuffer)}
-	up := make(chan struct{})
+	t.Cleanup(stop)
+	up := &signalling{Writer: r.stderr, up: make(chan struct{})}
 	go func() {
-		r.code <- run(ctx, append([]string{"-listen=127.0.0.1:0"}, args...), nil, r.stdout, signalling{r.stderr, up})
+		r.code <- run(ctx, append([]string{"-listen=127.0.0.1:0"}, args...), nil, r.stdout, up)
 	}()
-	<-up
+	select {
+	case <-up.up:
+	case code := <-r.code:
+		t.Fatalf("exit code %d and %s", code, r.stderr)
+	}
 	m := bannerAddress.FindStringSubmatch(r.stderr.String())
 	if m == nil {
 		t.Fatalf("it printed %s", r.stderr)
 	}
 	r.url = "http://" + m[1]
-	t.Cleanup(stop)
 	return r
 }
 
 // signalling closes up at the first write.
 type signalling struct {
 	io.Writer
-	up chan struct{}
+	up   chan struct{}
+	once sync.Once
 }
 
-func (s signalling) Write(p []byte) (int, error) {
-	defer close(s.up)
+func (s *signalling) Write(p []byte) (int, error) {
+	defer s.once.Do(func() { close(s.up) })
 	return s.Writer.Write(p)
+}
+
+// until waits for what must come, but not for ever.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for !ok() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			t.Fatalf("waiting until %s: %v", what, ctx.Err())
+		}
+	}
 }
 
 func TestRunServesAndStops(t *testing.T) {
 	r := start(t, "-drain-delay=0")
-	for !strings.Contains(get(t, r.url+"/readyz"), "healthy\"") {
-		<-time.After(time.Millisecond)
-	}
+	until(t, "it is ready", func() bool { return strings.Contains(get(t, r.url+"/readyz"), `"healthy"`) })
 	r.stop()
 	if code := <-r.code; code != 0 {
 		t.Errorf("exit code %d", code)
@@ -90,16 +113,13 @@ func TestDrain(t *testing.T) {
 		resp.Body.Close()
 	}
 	r.stop()
-	for {
+	until(t, "it drains", func() bool {
 		resp, err := http.Get(r.url + "/readyz")
 		if err != nil {
 			t.Fatalf("it stopped before it was seen draining: %v", err)
 		}
-		body := read(t, resp)
-		if resp.StatusCode == 503 && strings.Contains(body, `"draining"`) {
-			break
-		}
-	}
+		return strings.Contains(read(t, resp), `"draining"`) && resp.StatusCode == 503
+	})
 	resp, err := http.Get(r.url + "/models")
 	if err != nil || resp.StatusCode != 200 || !resp.Close {
 		t.Errorf("while draining: %+v %v", resp, err)
@@ -133,8 +153,13 @@ func TestShutdownTimeout(t *testing.T) {
 	if code := <-r.code; code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if !strings.Contains(r.stdout.String(), "requests were cut") {
-		t.Errorf("the log: %s", r.stdout)
+	// Batchers and checks had a time of their own, and nothing in the way.
+	if log := r.stdout.String(); !strings.Contains(log, "requests were cut") || strings.Contains(log, "batching: close") || strings.Contains(log, "health: close") {
+		t.Errorf("the log: %s", log)
+	}
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := io.ReadAll(conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is still open")
 	}
 }
 
@@ -153,11 +178,27 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"-h"}, 0, "Flags, each with the environment variable"},
 		{[]string{"-listen", taken.Addr().String()}, 1, "address already in use"},
 	} {
-		var out bytes.Buffer
-		if code := run(t.Context(), tt.args, nil, &out, &out); code != tt.code || !strings.Contains(out.String(), tt.want) {
-			t.Errorf("%v: exit code %d and\n%s", tt.args, code, &out)
-		}
+		synctest.Test(t, func(t *testing.T) { // which fails if goroutines remain
+			var stdout, stderr bytes.Buffer
+			if code := run(t.Context(), tt.args, nil, &stdout, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) || stdout.Len() > 0 {
+				t.Errorf("%v: exit code %d and\n%s\n%s", tt.args, code, &stdout, &stderr)
+			}
+		})
 	}
+}
+
+// What was started before a step failed is closed: the bubble finds the rest.
+func TestFailedStartLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, err := parseConfig(nil, nil, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.drainDelay = 1000 * time.Hour
+		if _, err := newService(cfg, io.Discard); err == nil || !strings.Contains(err.Error(), "DrainDelay") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // Each record of the log is one JSON object.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,15 +33,20 @@ type service struct {
 	draining atomic.Bool
 }
 
-// newService makes a service that logs to stdout. Close it by serve.
-func newService(cfg *config, stdout io.Writer) (*service, error) {
+// newService makes a service that logs to stdout. serve closes it.
+func newService(cfg *config, stdout io.Writer) (s *service, err error) {
 	logger, err := logging.New(logging.Config{Name: "serving", Level: cfg.logLevel, Format: cfg.logFormat, Output: stdout})
 	if err != nil {
 		return nil, err
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s := &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model)}
+	s = &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
 	if s.metrics, err = metrics.New(metrics.Config{Registerer: registry}); err != nil {
 		return nil, err
 	}
@@ -47,21 +54,27 @@ func newService(cfg *config, stdout io.Writer) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	var startup, readiness []health.Check
 	for _, id := range digits.IDs() {
 		m, err := s.newModel(id, held)
 		if err != nil {
 			return nil, err
 		}
 		s.models[id] = m
-		startup = append(startup, health.Check{Name: "warm-up:" + id, Func: m.warmUp})
-		readiness = append(readiness, health.Check{Name: "canary:" + id, Func: m.canary})
 	}
 	registry.MustRegister(&batchCollector{models: s.models})
-	s.health, err = health.New(health.Config{
-		Startup: startup, Readiness: readiness, DrainDelay: drainDelay(cfg), OnStateChange: s.logState,
-	})
+	s.health, err = health.New(s.healthConfig())
 	return s, err
+}
+
+// healthConfig has two checks for each model.
+func (s *service) healthConfig() health.Config {
+	c := health.Config{DrainDelay: drainDelay(s.cfg), OnStateChange: s.logState}
+	for _, id := range slices.Sorted(maps.Keys(s.models)) {
+		m := s.models[id]
+		c.Startup = append(c.Startup, health.Check{Name: "warm-up:" + id, Func: m.warmUp})
+		c.Readiness = append(c.Readiness, health.Check{Name: "canary:" + id, Func: m.canary})
+	}
+	return c
 }
 
 // drainDelay says no delay as health does, where zero means the default.
@@ -80,15 +93,20 @@ func (s *service) logState(from, to health.State, why error) {
 	log.Info("health changed", "from", from, "to", to)
 }
 
-// handler is the whole chain.
-func (s *service) handler() http.Handler {
+func (s *service) handler() http.Handler { return s.chain(s.api()) }
+
+func (s *service) api() http.Handler {
 	api := http.NewServeMux()
 	api.HandleFunc("GET /{$}", s.index)
 	api.HandleFunc("POST /predict", s.predict)
 	api.HandleFunc("GET /models", s.listModels)
 	api.HandleFunc("GET /models/{id}", s.showModel)
-	var h http.Handler = api
-	h = metrics.Middleware(s.metrics, metrics.MiddlewareConfig{})(h)
+	return withProblems(api)
+}
+
+// chain is all that a request passes before the api, with the probes.
+func (s *service) chain(api http.Handler) http.Handler {
+	h := metrics.Middleware(s.metrics, metrics.MiddlewareConfig{})(api)
 	h = logging.Middleware(s.logger, logging.MiddlewareConfig{})(h)
 
 	// Probes and scrapes are neither logged nor counted.
@@ -98,6 +116,10 @@ func (s *service) handler() http.Handler {
 	root.Handle("/readyz", s.health.ReadyHandler())
 	root.Handle("/startupz", s.health.StartupHandler())
 	root.Handle("GET /metrics", s.metrics.Handler())
+	root.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeProblem(w, &badRequest{status: http.StatusMethodNotAllowed})
+	})
 	root.Handle("/", h)
 	return s.partWhenDraining(perWrite(logging.Recover(s.logger)(root), s.cfg.writeTimeout))
 }
@@ -137,9 +159,7 @@ func (s *service) newModel(id string, held []digits.Digit) (*model, error) {
 	if m.metrics, err = s.metrics.Model(metrics.ModelInfo{ID: id, Version: "1.0.0", Framework: "ballast-" + net.Kernel()}); err != nil {
 		return nil, err
 	}
-	m.batcher, err = batching.New(m.run, batching.Config[[]float32]{
-		Name: id, MaxBatchSize: s.cfg.maxBatch, MaxQueue: s.cfg.maxQueue, Linger: s.cfg.linger, Instances: s.cfg.instances,
-	})
+	m.batcher, err = batching.New(m.run, s.cfg.batching(id))
 	return m, err
 }
 
@@ -177,12 +197,35 @@ func (m *model) warmUp(context.Context) error {
 	return nil
 }
 
-// canary asks the batcher for a digit, as a request would. A full queue is no
-// fault: an overloaded replica that leaves makes the others' load worse.
+// canaryTimeout is less than the 2 s that package health gives the check:
+// after these, what the canary says would be a failure in any case.
+const canaryTimeout = time.Second
+
+// canary asks the batcher for a digit, as a request would. Overload is no
+// fault: a replica that leaves for it makes the others' load worse. So a full
+// queue passes, and so does a late answer if batches ended meanwhile. One that
+// merely began does not count: a backend that hangs lets its first begin.
 func (m *model) canary(ctx context.Context) error {
-	_, err := m.batcher.Do(ctx, m.held[0].Input())
-	if errors.Is(err, batching.ErrQueueFull) {
+	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
+	defer cancel()
+	finished := m.finished()
+	got, err := m.batcher.Do(ctx, m.held[0].Input())
+	switch {
+	case errors.Is(err, batching.ErrQueueFull):
 		return nil
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && m.finished() > finished:
+		return nil
+	case err != nil:
+		return err
 	}
-	return err
+	if class := got.probabilities.Class(); class != m.held[0].Label {
+		return fmt.Errorf("%s takes a %d for a %d", m.net.ID(), m.held[0].Label, class)
+	}
+	return nil
+}
+
+// finished counts the batches that are over.
+func (m *model) finished() uint64 {
+	s := m.batcher.Stats()
+	return s.Batches - uint64(s.Busy)
 }

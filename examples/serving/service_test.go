@@ -6,12 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +44,7 @@ func newTestService(t *testing.T, args ...string) (*service, *lockedBuffer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.close(context.Background()); err != nil {
+		if err := s.close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -91,6 +88,8 @@ func read(t *testing.T, resp *http.Response) string {
 	return string(body)
 }
 
+const problemJSON = "application/problem+json"
+
 func TestEndpoints(t *testing.T) {
 	s, _ := newTestService(t)
 	h := s.handler()
@@ -108,14 +107,40 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/models", 200, "application/json", `"layers":[784,2048,1024,10]`},
 		{"GET", "/models/digits-small", 200, "application/json", `{"id":"digits-small","default":false,"layers":[784,256,128,10],"parameters":235146,`},
 		{"GET", "/models/none", 404, "application/problem+json", "no such model"},
-		{"GET", "/predict", 405, "", ""},
-		{"GET", "/nowhere", 404, "", ""},
+		{"GET", "/predict", 405, problemJSON, `"status":405`},
+		{"DELETE", "/models", 405, problemJSON, `"status":405`},
+		{"POST", "/metrics", 405, problemJSON, `"status":405`},
+		{"POST", "/health", 405, problemJSON, `"status":405`},
+		{"GET", "/nowhere", 404, problemJSON, `"status":404`},
+		// The refused above are counted, and sized by nothing that a client sent.
+		{"GET", "/metrics", 200, "text/plain", `http_requests_total{endpoint="unmatched",method="GET",status="404"} 1`},
+		{"GET", "/metrics", 200, "text/plain", `http_requests_total{endpoint="unmatched",method="GET",status="405"} 1`},
 	} {
 		resp := ask(t, h, tt.method, tt.path, "")
 		body := read(t, resp)
 		if resp.StatusCode != tt.status || !strings.HasPrefix(resp.Header.Get("Content-Type"), tt.kind) || !strings.Contains(body, tt.want) {
 			t.Errorf("%s %s: %d %s %s", tt.method, tt.path, resp.StatusCode, resp.Header.Get("Content-Type"), body)
 		}
+		if allow := resp.Header.Get("Allow"); allow != map[string]string{"/predict": "POST", "/models": "GET, HEAD", "/metrics": "GET, HEAD", "/health": "GET, HEAD"}[tt.path] && tt.status == 405 {
+			t.Errorf("%s %s allows %q", tt.method, tt.path, allow)
+		}
+	}
+}
+
+// Whatever else a mux answers stays as it is.
+func TestProblemsOnlyForErrors(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/a", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "my own", 404) })
+	h := withProblems(mux)
+	if resp := ask(t, h, "GET", "/a", ""); read(t, resp) != "my own\n" {
+		t.Errorf("a handler's error: %+v", resp)
+	}
+	if resp := ask(t, h, "GET", "//b", ""); resp.StatusCode/100 != 3 || resp.Header.Get("Location") != "/b" || !strings.Contains(read(t, resp), "href") {
+		t.Errorf("a redirect: %+v", resp)
+	}
+	resp := ask(t, h, "GET", "/b", "")
+	if body := read(t, resp); resp.StatusCode != 404 || strings.Contains(body, "page not found") || strings.Count(body, "\n") != 1 {
+		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
 
@@ -195,18 +220,15 @@ func TestBadRequestsOverHTTP(t *testing.T) {
 // A backend that fails, hangs or panics gives problems, not internals, and is
 // counted once by its kind.
 func TestBackendFailures(t *testing.T) {
-	s, out := newTestService(t, "-request-timeout=20ms", "-max-queue=1", "-max-batch=1", "-instances=1")
+	s, out := newTestService(t, "-request-timeout=20ms", "-max-queue=1", "-max-rows=1", "-max-batch=1", "-instances=1")
 	h := s.handler()
 	m := s.models[digits.Small]
-	swap := func(run func(context.Context, [][]float32, []batching.Slot[answer]) error) {
+	swap := func(run runFunc) {
 		t.Helper()
 		if err := m.batcher.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		var err error
-		if m.batcher, err = batching.New(run, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 1}); err != nil {
-			t.Fatal(err)
-		}
+		m.batcher = newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 1}, run)
 	}
 	body := string(requestBody(digits.Small, make([]float32, digits.InputSize)))
 	expect := func(status int, reason, kind string) {
@@ -220,22 +242,31 @@ func TestBackendFailures(t *testing.T) {
 			t.Errorf("no error of type %s counted", kind)
 		}
 	}
+	is := func(name string, want float64) {
+		t.Helper()
+		if n := series(t, read(t, ask(t, h, "GET", "/metrics", "")), "batching_"+name+`{model_id="digits-small"}`); n != want {
+			t.Errorf("batching_%s is %v, want %v", name, n, want)
+		}
+	}
 	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error {
 		return errors.New("the password is hunter2")
 	})
 	expect(500, `"status":500`, "backend")
 	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error { panic("hunter2") })
 	expect(500, `"status":500`, "panic")
+	is("panics_total", 1)
 	release := make(chan struct{})
 	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error { <-release; return nil })
 	expect(504, `"status":504`, "timeout")
+	is("cancelled_total", 1)
+	is("rejected_total", 0)
 	waiting, leave := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { m.batcher.Do(waiting, nil) })
-	for m.batcher.Stats().Queued == 0 {
-		runtime.Gosched()
-	}
+	until(t, "an item waits", func() bool { return m.batcher.Stats().Queued > 0 })
 	expect(503, `"reason":"queue-full"`, "queue_full")
+	is("queue_depth", 1)
+	is("rejected_total", 1)
 	if err := m.canary(t.Context()); err != nil {
 		t.Errorf("a full queue makes the replica unready: %v", err)
 	}
@@ -246,35 +277,76 @@ func TestBackendFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(503, `"reason":"draining"`, "draining")
+	is("rejected_total", 3) // the canary was, too
+	is("cancelled_total", 2)
+	is("queue_depth", 0)
 	if err := m.canary(t.Context()); err == nil {
 		t.Error("a closed batcher is ready")
 	}
 	if log := out.String(); !strings.Contains(log, `"error_type":"timeout"`) {
 		t.Errorf("the log: %s", log)
 	}
+
+	computing := make(chan struct{})
+	release = make(chan struct{})
+	swap(func(_ context.Context, _ [][]float32, out []batching.Slot[answer]) error {
+		close(computing)
+		<-release
+		return nil
+	})
+	wg.Go(func() { m.batcher.Do(t.Context(), nil) })
+	<-computing
+	is("running_items", 1)
+	close(release)
+	wg.Wait()
+	is("running_items", 0)
 }
 
-// One failing row fails the request and withdraws the others.
+// One failing row fails the request with its error, and withdraws the others,
+// which would be computed for ever.
 func TestRowsFailTogether(t *testing.T) {
-	s, _ := newTestService(t)
-	m := s.models[digits.Small]
-	row := make([]float32, digits.InputSize)
-	if _, err := m.predict(t.Context(), [][]float32{row, row[:3], row}); !errors.Is(err, digits.ErrInput) && !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	if err := m.predictCancelled(t); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
-	}
-	if got := errorType(context.Canceled); got != "" {
-		t.Errorf("a client that left counts as %s", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		bad := errors.New("a bad row")
+		m := &model{batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, Instances: 3},
+			func(ctx context.Context, in [][]float32, _ []batching.Slot[answer]) error {
+				if len(in[0]) == 0 {
+					<-time.After(time.Second) // until the others are computed, too
+					return bad
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			})}
+		if _, err := m.predict(t.Context(), [][]float32{{1}, {}, {1}}); err != bad {
+			t.Errorf("got %v", err)
+		}
+		if n := m.batcher.Stats().CancelledRunning; n != 2 {
+			t.Errorf("%d rows were withdrawn", n)
+		}
+	})
 }
 
-func (m *model) predictCancelled(t *testing.T) error {
+func TestClientLeaves(t *testing.T) {
+	m := &model{batcher: newBatcher(t, batching.Config[[]float32]{}, func(context.Context, [][]float32, []batching.Slot[answer]) error { return nil })}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := m.predict(ctx, make([][]float32, 2))
-	return err
+	if _, err := m.predict(ctx, make([][]float32, 2)); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	} else if kind := errorType(err); kind != "" {
+		t.Errorf("it counts as %s", kind)
+	}
+}
+
+type runFunc = func(context.Context, [][]float32, []batching.Slot[answer]) error
+
+// newBatcher is a batcher in front of a backend of the test's.
+func newBatcher(t *testing.T, cfg batching.Config[[]float32], run runFunc) *batching.Batcher[[]float32, answer] {
+	t.Helper()
+	b, err := batching.New(run, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close(context.Background()) })
+	return b
 }
 
 func TestWarmUpRefusesDamagedWeights(t *testing.T) {
@@ -292,96 +364,4 @@ func TestWarmUpRefusesDamagedWeights(t *testing.T) {
 	if err := m.warmUp(t.Context()); err == nil {
 		t.Error("no digits are enough")
 	}
-}
-
-// pipeListener serves in-memory connections, which synctest bubbles can wait for.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-func (l *pipeListener) Close() error   { close(l.done); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.IPAddr{} }
-
-func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
-	client, server := net.Pipe()
-	l.conns <- server
-	return client, nil
-}
-
-// bubble serves h in the caller's bubble, with a client that reuses connections.
-func bubble(t *testing.T, h http.Handler) *http.Client {
-	l := &pipeListener{make(chan net.Conn), make(chan struct{})}
-	srv := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
-	done := make(chan struct{})
-	go func() { srv.Serve(l); close(done) }()
-	tr := &http.Transport{DialContext: l.dial}
-	t.Cleanup(func() {
-		tr.CloseIdleConnections()
-		srv.Close()
-		<-done
-	})
-	return &http.Client{Transport: tr}
-}
-
-// A stream may idle for longer than the write timeout, and so may its handler
-// before it writes; the connection serves the next request all the same.
-func TestStreamOutlivesTheWriteTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const timeout = time.Second
-		client := bubble(t, perWrite(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			for range 3 {
-				<-time.After(10 * timeout)
-				io.WriteString(w, "data\n")
-				if err := http.NewResponseController(w).Flush(); err != nil {
-					t.Error(err)
-				}
-				w.(http.Flusher).Flush()
-			}
-		}), timeout))
-		for range 2 {
-			resp, err := client.Get("http://x/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if body, err := io.ReadAll(resp.Body); string(body) != "data\ndata\ndata\n" || err != nil {
-				t.Errorf("%q %v", body, err)
-			}
-			resp.Body.Close()
-			<-time.After(10 * timeout) // the connection idles past its deadline
-		}
-	})
-}
-
-// A client that stalls ends its stream after the write timeout.
-func TestStalledReader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const timeout = time.Second
-		ended := make(chan time.Duration, 1)
-		client := bubble(t, perWrite(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			start := time.Now()
-			for {
-				if _, err := w.Write(make([]byte, 1<<16)); err != nil {
-					ended <- time.Since(start)
-					return
-				}
-			}
-		}), timeout))
-		resp, err := client.Get("http://x/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if took := <-ended; took != timeout {
-			t.Errorf("the handler ended after %v", took)
-		}
-		resp.Body.Close()
-	})
 }

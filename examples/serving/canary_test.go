@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ballast-go/ballast/batching"
+	"github.com/ballast-go/ballast/examples/serving/internal/digits"
+	"github.com/ballast-go/ballast/health"
+)
+
+// class answers with the given class.
+func class(n int) runFunc {
+	return func(_ context.Context, _ [][]float32, out []batching.Slot[answer]) error {
+		for i := range out {
+			var a answer
+			a.probabilities[n] = 1
+			out[i].Set(a)
+		}
+		return nil
+	}
+}
+
+// takes answers rightly, but after d.
+func takes(d time.Duration) runFunc {
+	return func(ctx context.Context, in [][]float32, out []batching.Slot[answer]) error {
+		<-time.After(d)
+		return class(0)(ctx, in, out)
+	}
+}
+
+func TestCanary(t *testing.T) {
+	net, err := digits.Open(digits.Small, digits.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := digits.HeldOut()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		run    runFunc
+		queued int
+		wrong  string
+	}{
+		{"well", class(0), 0, ""},
+		{"nonsense", class(1), 0, "digits-small takes a 0 for a 1"},
+		{"slow", takes(900 * time.Millisecond), 0, ""},
+		{"hangs", takes(time.Minute), 0, "deadline exceeded"},
+		{"hangs for all", takes(time.Minute), 5, "deadline exceeded"},
+		{"overloaded, but moves", takes(300 * time.Millisecond), 15, ""},
+		{"full", takes(time.Minute), 22, ""},
+		{"fails", func(context.Context, [][]float32, []batching.Slot[answer]) error { return errors.New("no weights") }, 0, "no weights"},
+		{"gives up on its own", func(context.Context, [][]float32, []batching.Slot[answer]) error { return context.DeadlineExceeded }, 0, "deadline exceeded"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &model{net: net, held: held, batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 20, Instances: 2}, tt.run)}
+				for range tt.queued {
+					go m.batcher.Do(t.Context(), nil)
+					synctest.Wait()
+				}
+				// What package health gives it.
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				err := m.canary(ctx)
+				if ctx.Err() != nil {
+					t.Error("health's timeout was first")
+				}
+				if (err == nil) != (tt.wrong == "") || err != nil && !strings.Contains(err.Error(), tt.wrong) {
+					t.Errorf("got %v, want %q", err, tt.wrong)
+				}
+			})
+		})
+	}
+}
+
+// A bad backend makes the replica unready, though its weights are well.
+func TestBadBackendIsNotReady(t *testing.T) {
+	for name, run := range map[string]runFunc{"hangs": takes(time.Hour), "nonsense": class(1)} {
+		for _, id := range digits.IDs() {
+			t.Run(name+" "+id, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s, _ := newTestService(t)
+					if resp := ask(t, s.handler(), "GET", "/readyz", ""); resp.StatusCode != http.StatusOK {
+						t.Fatalf("it begins with %d", resp.StatusCode)
+					}
+					if err := s.close(); err != nil {
+						t.Fatal(err)
+					}
+					for each, m := range s.models {
+						m.batcher = newBatcher(t, s.cfg.batching(each), class(0))
+					}
+					s.models[id].batcher = newBatcher(t, s.cfg.batching(id), run)
+					var err error
+					if s.health, err = health.New(s.healthConfig()); err != nil {
+						t.Fatal(err)
+					}
+					<-time.After(12 * time.Second)
+					if resp := ask(t, s.handler(), "GET", "/readyz", ""); resp.StatusCode != http.StatusServiceUnavailable {
+						t.Errorf("readyz says %d", resp.StatusCode)
+					}
+					if why := s.health.Ready(); why == nil || !strings.Contains(why.Error(), "check canary:"+id) {
+						t.Errorf("the reason is %v", why)
+					}
+					if err := s.health.Started(); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// raceEnabled tells whether the tests have the race detector.
+const raceEnabled = true
