@@ -88,7 +88,7 @@ func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	// accepting first, and let what is there be read.
 	errs = append(errs, listener.Close())
 	<-failed
-	open.waitQuiet(ctx, min(s.cfg.readHeaderTimeout, requestLag))
+	open.waitQuiet(ctx, requestLag)
 	if err := server.Shutdown(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("requests were cut: %w", err), server.Close())
 	}

@@ -136,7 +136,7 @@ func TestDrain(t *testing.T) {
 
 // A request that outlasts the shutdown timeout is cut, and the exit code says so.
 func TestShutdownTimeout(t *testing.T) {
-	r := start(t, "-drain-delay=0", "-shutdown-timeout=50ms")
+	r := start(t, "-drain-delay=0", "-shutdown-timeout=50ms", "-read-timeout=1h")
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
