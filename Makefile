@@ -1,12 +1,13 @@
-# Every target runs in every module of the workspace. Nothing here changes the
-# working tree but `make bench`, which writes benchmarks/RESULTS.md.
+# Every target runs in every module of the workspace, and test, race, lint,
+# cover and tidy-check in tools, which stays outside, too. Nothing here changes
+# the working tree but `make bench`, which writes benchmarks/RESULTS.md.
 
 # Recipes stop at the first failure by "|| exit 1" and without pipes, because
 # macOS's make 3.81 knows no .SHELLFLAGS.
 SHELL := bash
 
 # The folders of the workspace's modules, and those besides it.
-MODULES     = $(shell go list -m -f '{{.Dir}}')
+MODULES     = $(or $(shell go list -m -f '{{.Dir}}'),$(error go list finds no module))
 ALL_MODULES = $(MODULES) $(CURDIR)/tools
 TOOL        = GOWORK=off go tool -modfile=$(CURDIR)/tools/go.mod
 
@@ -24,21 +25,26 @@ help: ## list the targets
 
 test: ## test every module
 	go test work
+	cd tools && GOWORK=off go test ./...
 
 race: ## test every module with the race detector, in random order (needs a C compiler)
 	go test -race -shuffle=on work
+	cd tools && GOWORK=off go test -race -shuffle=on ./...
 
 lint: ## gofmt, go vet and staticcheck
-	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "gofmt wants:" $$files; exit 1; fi
+	@files=$$(gofmt -l .) || exit 1; if [ -n "$$files" ]; then echo "gofmt wants:" $$files; exit 1; fi
 	go vet work
-	@for dir in $(MODULES); do echo "staticcheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) staticcheck ./...) || exit 1; done
+	cd tools && GOWORK=off go vet ./...
+	@for dir in $(ALL_MODULES); do echo "staticcheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) staticcheck ./...) || exit 1; done
 
 cover: ## coverage of each package, and in total; fails below MIN_COVER percent
 	@mkdir -p coverage
 	@go test -covermode=atomic -coverprofile=coverage/all.out work > coverage/packages.txt || (cat coverage/packages.txt; exit 1)
+	@cd tools && GOWORK=off go test -cover ./... >> ../coverage/packages.txt || (cat ../coverage/packages.txt; exit 1)
 	@cat coverage/packages.txt
 	@cd tools && GOWORK=off go run ./cover -min $(MIN_COVER) ../coverage/packages.txt
-	@go tool cover -func=coverage/all.out | tail -n 1
+	@go tool cover -func=coverage/all.out > coverage/functions.txt
+	@tail -n 1 coverage/functions.txt
 
 fuzz: ## run each fuzz target for FUZZTIME
 	@for pkg in $$(go list -f '{{.ImportPath}}' work || echo failed); do \
@@ -71,5 +77,5 @@ vuln: ## known vulnerabilities that the code can reach (asks vuln.go.dev)
 	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...) || exit 1; done
 
 bench: ## run every benchmark and write benchmarks/RESULTS.md
-	@benchmarks/report.sh $(COUNT) > benchmarks/RESULTS.tmp
+	@benchmarks/report.sh $(COUNT) > benchmarks/RESULTS.tmp || (rm -f benchmarks/RESULTS.tmp; exit 1)
 	@mv benchmarks/RESULTS.tmp benchmarks/RESULTS.md

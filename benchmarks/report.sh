@@ -11,18 +11,26 @@ trap 'rm -f "$raw"' EXIT
 
 go test -run '^$' -bench . -benchmem -count "$count" work > "$raw"
 
-cpu=$(sed -n 's/^cpu: //p' "$raw" | sort -u | head -n 1)
+# Here and not in the text below, where a failure would not end the script.
+medians=$(GOWORK=off go tool -modfile=tools/go.mod benchstat "$raw")
+cpu=$(awk '/^cpu: / { sub(/^cpu: /, ""); print; exit }' "$raw")
+cores=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
+platform=$(go env GOOS)/$(go env GOARCH)
+version=$(go env GOVERSION)
+commit=$(git rev-parse --short HEAD)
+git diff --quiet HEAD -- '*.go' '*.s' || commit+=' with changes'
+
 cat <<EOT
 # Benchmark results
 
 Written by \`make bench\`; do not edit. Medians of $count runs.
 
-- Machine: ${cpu:-unknown CPU}, $(go env GOOS)/$(go env GOARCH), GOMAXPROCS $(nproc 2>/dev/null || sysctl -n hw.ncpu)
-- Go: $(go env GOVERSION)
-- Commit: $(git rev-parse --short HEAD)$(git diff --quiet HEAD -- '*.go' '*.s' || echo ' with changes')
+- Machine: ${cpu:-unknown CPU}, $platform, GOMAXPROCS $cores
+- Go: $version
+- Commit: $commit
 - Date: $(date -u +%Y-%m-%d)
 
 \`\`\`text
-$(GOWORK=off go tool -modfile=tools/go.mod benchstat "$raw")
+$medians
 \`\`\`
 EOT
