@@ -106,6 +106,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/metrics", 200, "text/plain", `model_info{framework="ballast-`},
 		{"GET", "/models", 200, "application/json", `"layers":[784,2048,1024,10]`},
 		{"GET", "/models/digits-small", 200, "application/json", `{"id":"digits-small","default":false,"layers":[784,256,128,10],"parameters":235146,`},
+		{"GET", "/models/digits-large", 200, "application/json", `"accuracy":0.9`}, // by the warm-up
 		{"GET", "/models/none", 404, "application/problem+json", "no such model"},
 		{"GET", "/predict", 405, problemJSON, `"status":405`},
 		{"DELETE", "/models", 405, problemJSON, `"status":405`},
