@@ -127,7 +127,7 @@ func (s *service) close() error {
 	for _, m := range s.models {
 		errs = append(errs, m.batcher.Close(ctx))
 	}
-	if s.health != nil { // newService failed before
+	if s.health != nil { // nil if assemble failed before
 		errs = append(errs, s.health.Close(ctx))
 	}
 	return errors.Join(errs...)

@@ -189,16 +189,21 @@ func TestRunRefuses(t *testing.T) {
 
 // What was started before a step failed is closed: the bubble finds the rest.
 func TestFailedStartLeavesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cfg, err := parseConfig(nil, nil, io.Discard)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.drainDelay = 1000 * time.Hour
-		if _, err := newService(cfg, io.Discard); err == nil || !strings.Contains(err.Error(), "DrainDelay") {
-			t.Errorf("got %v", err)
-		}
-	})
+	for want, spoil := range map[string]func(*config){
+		"DrainDelay":   func(c *config) { c.drainDelay = 1000 * time.Hour },
+		"MaxBatchSize": func(c *config) { c.maxBatch = -1 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg, err := parseConfig(nil, nil, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spoil(cfg)
+			if _, err := newService(cfg, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		})
+	}
 }
 
 // Each record of the log is one JSON object.

@@ -34,36 +34,40 @@ type service struct {
 }
 
 // newService makes a service that logs to stdout. serve closes it.
-func newService(cfg *config, stdout io.Writer) (s *service, err error) {
+func newService(cfg *config, stdout io.Writer) (*service, error) {
 	logger, err := logging.New(logging.Config{Name: "serving", Level: cfg.logLevel, Format: cfg.logFormat, Output: stdout})
 	if err != nil {
 		return nil, err
 	}
+	s := &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model)}
+	if err := s.assemble(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// assemble makes the parts that may fail. What it has started by then, close
+// ends.
+func (s *service) assemble() error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s = &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
+	var err error
 	if s.metrics, err = metrics.New(metrics.Config{Registerer: registry}); err != nil {
-		return nil, err
+		return err
 	}
 	held, err := digits.HeldOut()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, id := range digits.IDs() {
-		m, err := s.newModel(id, held)
-		if err != nil {
-			return nil, err
+		if s.models[id], err = s.newModel(id, held); err != nil {
+			delete(s.models, id)
+			return err
 		}
-		s.models[id] = m
 	}
 	registry.MustRegister(&batchCollector{models: s.models})
 	s.health, err = health.New(s.healthConfig())
-	return s, err
+	return err
 }
 
 // healthConfig has two checks for each model.
