@@ -12,7 +12,7 @@ trap 'rm -f "$raw"' EXIT
 go test -run '^$' -bench . -benchmem -count "$count" work > "$raw"
 
 # Here and not in the text below, where a failure would not end the script.
-medians=$(GOWORK=off go tool -modfile=tools/go.mod benchstat "$raw")
+medians=$(GOWORK=off go tool -modfile=tools/go.mod benchstat "median=$raw")
 cpu=$(awk '/^cpu: / { sub(/^cpu: /, ""); print; exit }' "$raw")
 cores=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
 platform=$(go env GOOS)/$(go env GOARCH)

@@ -55,7 +55,7 @@ func TestCanary(t *testing.T) {
 		{"hangs", takes(time.Minute), 0, "deadline exceeded"},
 		{"hangs for all", takes(time.Minute), 5, "deadline exceeded"},
 		{"overloaded, but moves", takes(300 * time.Millisecond), 15, ""},
-		{"full", takes(time.Minute), 22, ""},
+		{"hangs behind a full queue", takes(time.Minute), 22, "queue is full"},
 		{"fails", func(context.Context, [][]float32, []batching.Slot[answer]) error { return errors.New("no weights") }, 0, "no weights"},
 		{"gives up on its own", func(context.Context, [][]float32, []batching.Slot[answer]) error { return context.DeadlineExceeded }, 0, "deadline exceeded"},
 	} {
@@ -79,6 +79,36 @@ func TestCanary(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A full queue is well as long as it moves from one canary to the next.
+func TestCanaryAndAFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &model{batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 20}, takes(3*time.Second)), held: make([]digits.Digit, 1)}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for range 100 { // callers that never tire
+			go func() {
+				for ctx.Err() == nil {
+					if _, err := m.batcher.Do(ctx, nil); err != nil {
+						<-time.After(time.Millisecond)
+					}
+				}
+			}()
+		}
+		<-time.After(10 * time.Second)
+		for range 3 {
+			if err := m.canary(t.Context()); err != nil {
+				t.Errorf("an overloaded replica: %v", err)
+			}
+			<-time.After(10 * time.Second)
+		}
+		m.canary(t.Context())
+		synctest.Wait()
+		if err := m.canary(t.Context()); !errors.Is(err, batching.ErrQueueFull) {
+			t.Errorf("nothing has moved since the last canary: %v", err)
+		}
+	})
 }
 
 // A bad backend makes the replica unready, though its weights are well.

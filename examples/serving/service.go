@@ -146,6 +146,8 @@ type model struct {
 	batcher  *batching.Batcher[[]float32, answer]
 	metrics  *metrics.Model
 	accuracy atomic.Pointer[float64] // on the held-out digits; nil before warmUp
+
+	finishedBefore atomic.Uint64 // batches that were over at the last canary
 }
 
 // answer is one row's.
@@ -207,15 +209,17 @@ const canaryTimeout = time.Second
 
 // canary asks the batcher for a digit, as a request would. Overload is no
 // fault: a replica that leaves for it makes the others' load worse. So a full
-// queue passes, and so does a late answer if batches ended meanwhile. One that
-// merely began does not count: a backend that hangs lets its first begin.
+// queue passes if batches ended since the last canary, and a late answer if
+// some ended meanwhile. One that merely began does not count: a backend that
+// hangs lets its first begin.
 func (m *model) canary(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
 	defer cancel()
 	finished := m.finished()
+	before := m.finishedBefore.Swap(finished)
 	got, err := m.batcher.Do(ctx, m.held[0].Input())
 	switch {
-	case errors.Is(err, batching.ErrQueueFull):
+	case errors.Is(err, batching.ErrQueueFull) && finished > before:
 		return nil
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && m.finished() > finished:
 		return nil
