@@ -89,3 +89,13 @@ func (e *PanicError) Retryable() bool { return false }
 
 // RetryDelay is 0.
 func (e *PanicError) RetryDelay() time.Duration { return 0 }
+
+// exhausted is what OnExhausted gets.
+type exhausted struct {
+	name string
+	hung int
+}
+
+func (e *exhausted) Error() string {
+	return fmt.Sprintf("batching: %q: %d runs hang and the last of them is not replaced", e.name, e.hung)
+}

@@ -98,3 +98,59 @@ type Histogram struct {
 	Counts []uint64
 	Sum    float64
 }
+
+// Stats takes a snapshot. It is safe for concurrent use, and holds up batches
+// for some microseconds: call it at a scrape, not at a request.
+func (b *Batcher[In, Out]) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.ledger // a copy, to which the outcomes of what runs are added
+	now := b.now()
+	s := Stats{
+		Name:           b.cfg.Name,
+		RejectedFull:   b.rejectedFull.Load(),
+		RejectedClosed: b.rejectedClosed.Load(),
+		Shed:           b.shed.Load(),
+		Queued:         int(b.places.Load() >> 1),
+		Hung:           b.hanging(),
+	}
+	s.Busy = len(b.batches) - s.Hung
+	for _, inst := range b.instances {
+		s.Instances = append(s.Instances, InstanceStats{
+			Batches:  inst.batches,
+			BusyTime: time.Duration(inst.busy),
+			Model:    inst.model.snapshot(),
+		})
+	}
+	used := l.used.value(now)
+	for _, work := range b.batches {
+		if work.hung {
+			continue // folded, and its instance is not there any more
+		}
+		l.fold(&work.tally, 0)
+		inst := &s.Instances[work.inst.id]
+		inst.Batches++
+		inst.BusyTime += time.Duration(now - work.start)
+		inst.Busy = true
+		used += work.gain * weigh(now-work.start)
+	}
+	for range b.vacant {
+		used += weigh(now) // it can take nothing
+	}
+	if used > 0 {
+		s.Saturation = min(1, used/(weigh(now)*float64(len(b.instances))))
+	}
+
+	s.Submitted = uint64(s.Queued) + l.left()
+	s.CancelledQueued, s.Displaced, s.Expired, s.Aborted = l.cancelledQueued, l.displaced, l.expired, l.aborted
+	s.CancelledRunning, s.Answered, s.Failed, s.TimedOut = l.cancelledRunning, l.answered, l.failed, l.timedOut
+	s.Batches, s.Items, s.Padding, s.Panics, s.Timeouts = l.batches, l.items, l.padding, l.panics, l.timeouts
+	s.Running = int(s.Items - s.CancelledRunning - s.Answered - s.Failed - s.TimedOut)
+	s.Seals = Seals{l.seals[sealFull], l.seals[sealIdle], l.seals[sealLinger], l.seals[sealDeadline], l.seals[sealClose]}
+	s.BatchSize = l.batchSize.snapshot()
+	s.QueueWait = l.queueWait.snapshot()
+	for i := range l.runTime {
+		s.RunTime = append(s.RunTime, RunTime{l.batchSize.bound(i), l.runTime[i].snapshot()})
+	}
+	return s
+}

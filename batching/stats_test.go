@@ -16,9 +16,9 @@ import (
 // checkSums checks the two equations that Stats promises.
 func checkSums(t *testing.T, s batching.Stats) {
 	t.Helper()
-	if s.Submitted != uint64(s.Queued)+s.CancelledQueued+s.Aborted+s.Items ||
-		s.Items != uint64(s.Running)+s.CancelledRunning+s.Answered+s.Failed ||
-		s.Queued < 0 || s.Running < 0 || s.Busy < 0 {
+	if s.Submitted != uint64(s.Queued)+s.CancelledQueued+s.Displaced+s.Expired+s.Aborted+s.Items ||
+		s.Items != uint64(s.Running)+s.CancelledRunning+s.Answered+s.Failed+s.TimedOut ||
+		s.Queued < 0 || s.Running < 0 || s.Busy < 0 || s.Hung < 0 {
 		t.Errorf("does not add up: %+v", s)
 	}
 }
