@@ -53,6 +53,7 @@ type Batcher[In, Out any] struct {
 	memory     [][]In            // by instance: the last batch's, to be used again
 	batches    []*batch[In, Out] // inside run, those that hang included
 	vacant     []*instance       // those whose run hangs and was not replaced
+	settling   []settling        // runs that are over, but not yet counted in ledger
 }
 
 // The states of Batcher.office.

@@ -3,6 +3,7 @@ package batching
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 )
 
@@ -29,14 +30,34 @@ func (l *ledger) left() uint64 {
 	return l.cancelledQueued + l.displaced + l.expired + l.aborted + l.items
 }
 
-// fold adds the outcomes of a batch that has all of them; so many of those
-// that failed did so because the run took too long.
+// fold adds the outcomes of a batch so far; so many of those that failed did
+// so because the run took too long.
 func (l *ledger) fold(t *tally, late uint64) {
 	answered, failed, gone := split(t.outcomes.Load())
 	l.answered += answered
 	l.failed += failed - late
 	l.timedOut += late
 	l.cancelledRunning += gone
+}
+
+// settling is a batch each of whose items has its outcome, although one that
+// was decided on another goroutine in this moment may not be in the tally yet.
+type settling struct {
+	*tally
+	late uint64
+}
+
+// settle counts a batch in the ledger as soon as its tally is complete. b.mu
+// is held.
+func (b *Batcher[In, Out]) settle(t *tally, late uint64) {
+	b.settling = append(b.settling, settling{t, late})
+	b.settling = slices.DeleteFunc(b.settling, func(s settling) bool {
+		done := s.complete()
+		if done {
+			b.ledger.fold(s.tally, s.late)
+		}
+		return done
+	})
 }
 
 // sizes is a histogram of batch sizes by powers of two, and the largest.

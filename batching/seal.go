@@ -215,7 +215,7 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 		inst.watch.Stop()
 	}
 	b.release(work, took)
-	b.ledger.fold(&work.tally, 0)
+	b.settle(&work.tally, 0)
 	clear(work.in)
 	b.memory[inst.id] = work.in[:0]
 }
@@ -249,7 +249,7 @@ func (b *Batcher[In, Out]) hang(inst *instance) {
 		}
 	}
 	b.ledger.timeouts++
-	b.ledger.fold(&work.tally, late)
+	b.settle(&work.tally, late)
 	b.release(work, now-work.start)
 	b.memory[inst.id] = nil
 

@@ -103,6 +103,12 @@ func (t *tally) add(outcome uint64) bool {
 	return answered+failed+gone == t.size
 }
 
+// complete reports whether all outcomes have been counted.
+func (t *tally) complete() bool {
+	answered, failed, gone := split(t.outcomes.Load())
+	return answered+failed+gone == t.size
+}
+
 // split returns the numbers of a tally.
 func split(outcomes uint64) (answered, failed, gone uint64) {
 	return outcomes & tallyMask, outcomes >> tallyBits & tallyMask, outcomes >> (2 * tallyBits)

@@ -134,6 +134,9 @@ func (b *Batcher[In, Out]) Stats() Stats {
 		inst.Busy = true
 		used += work.gain * weigh(now-work.start)
 	}
+	for _, t := range b.settling {
+		l.fold(t.tally, t.late)
+	}
 	for range b.vacant {
 		used += weigh(now) // it can take nothing
 	}
