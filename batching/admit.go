@@ -68,7 +68,7 @@ func (b *Batcher[In, Out]) classify(w *waiter[In, Out]) error {
 		w.tenant = cfg.Tenant(w.in)
 	}
 	if cfg.Group != nil {
-		w.groupName = cfg.Group(w.in)
+		w.of = cfg.Group(w.in)
 	}
 	return nil
 }

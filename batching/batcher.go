@@ -262,8 +262,11 @@ func (b *Batcher[In, Out]) marked(ctx context.Context) bool { return ctx.Value(b
 func (b *Batcher[In, Out]) recycle(w *waiter[In, Out]) {
 	var in In
 	var out Out
-	w.in, w.slot, w.claim, w.next = in, nil, claim{}, nil
+	w.in, w.slot = in, nil
 	w.many, w.answer, w.err = nil, out, nil
+	if b.claims {
+		w.claim = claim{}
+	}
 	b.pool.Put(w)
 }
 
@@ -359,15 +362,20 @@ func (b *Batcher[In, Out]) shut() {
 // unqueue takes w out of the schedule and gives its place away. b.mu is held.
 func (b *Batcher[In, Out]) unqueue(w *waiter[In, Out]) {
 	b.schedule.remove(w)
-	b.vacate(w)
+	b.unload(w)
+	b.vacate(1)
 }
 
-// vacate gives w's place in the queue away. b.mu is held.
-func (b *Batcher[In, Out]) vacate(w *waiter[In, Out]) {
+// unload takes w off what estimates count as ahead of others.
+func (b *Batcher[In, Out]) unload(w *waiter[In, Out]) {
 	if b.cfg.TargetLatency > 0 {
 		b.ahead[w.level].add(-1, -w.units)
 	}
-	if b.places.Add(-2) == closedBit {
+}
+
+// vacate gives n places in the queue away. b.mu is held.
+func (b *Batcher[In, Out]) vacate(n int) {
+	if b.places.Add(-2*int64(n)) == closedBit {
 		b.wake() // instances end when nothing waits
 	}
 }

@@ -127,7 +127,8 @@ func (b *Batcher[In, Out]) drain() {
 		next := w.next
 		if b.aborted {
 			b.ledger.aborted++
-			b.vacate(w)
+			b.unload(w)
+			b.vacate(1)
 			w.err = ErrClosed
 			w.signal()
 		} else {

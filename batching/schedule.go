@@ -124,7 +124,7 @@ func (s *schedule[In, Out]) flow(l *level[In, Out], name string) *flow[In, Out] 
 }
 
 func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
-	g := s.group(w.groupName)
+	g := s.group(w.of)
 	l := &g.levels[w.level]
 	f := s.flow(l, w.tenant)
 	w.queued, w.group, w.flow = true, g, f

@@ -63,6 +63,7 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 		b.bind(w, work)
 	}
 	work.out = work.out[:len(work.in)]
+	b.vacate(len(work.in))
 	b.begin(work, cost)
 	switch {
 	case full:
@@ -144,7 +145,7 @@ func (b *Batcher[In, Out]) fit(inst *instance, g *group[In, Out]) (n int, full b
 func (b *Batcher[In, Out]) bind(w *waiter[In, Out], work *batch[In, Out]) {
 	b.ledger.queueWait.observe(work.start - w.since)
 	b.schedule.serve(w)
-	b.vacate(w)
+	b.unload(w)
 	i := len(work.in)
 	work.in = append(work.in, w.in)
 	w.slot = &work.out[i]
