@@ -26,18 +26,20 @@ type Batcher[In, Out any] struct {
 
 	rejectedFull, rejectedClosed, shed atomic.Uint64
 
-	// What Do touches. The office of collector is held by at most one instance:
-	// it forms the next batch. office is vacant only while nothing is known to
-	// wait; whoever makes it taken hands it on through calls, or holds it.
+	// What each Do writes, in one cache line: measured, two cost a tenth more.
+	//
+	// The office of collector is held by at most one instance: it forms the next
+	// batch. It is vacant only while nothing is known to wait; whoever makes it
+	// taken holds it, or hands it on through calls.
 	_      [64]byte
 	places atomic.Int64 // items accepted and not yet out of the queue, times two, plus one if closed
-	_      [56]byte
 	inbox  inbox[In, Out]
-	_      [56]byte
+	poke   atomic.Int64 // the number of places from which a lingering collector wants to be woken, or 0
 	office atomic.Uint32
-	poke   atomic.Int64  // the number of places from which a lingering collector wants to be woken, or 0
-	calls  chan struct{} // capacity 1: the office, on its way to an instance
-	pokes  chan struct{} // capacity 1
+	_      [36]byte
+
+	calls chan struct{} // capacity 1: the office, on its way to an instance
+	pokes chan struct{} // capacity 1: wakes a lingering collector
 
 	speed speed
 	ahead []load // what waits, by level; kept only for TargetLatency
@@ -265,7 +267,7 @@ func (b *Batcher[In, Out]) recycle(w *waiter[In, Out]) {
 	w.in, w.slot = in, nil
 	w.many, w.answer, w.err = nil, out, nil
 	if b.claims {
-		w.claim = claim{}
+		w.rest = rest[In, Out]{}
 	}
 	b.pool.Put(w)
 }

@@ -41,7 +41,7 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 	if leader == nil {
 		return nil
 	}
-	g := leader.group
+	g := leader.flow.group
 	n, full := b.fit(inst, g)
 	work := &batch[In, Out]{
 		in:    slices.Grow(b.memory[inst.id], n),

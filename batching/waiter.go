@@ -12,26 +12,27 @@ import "sync/atomic"
 type waiter[In, Out any] struct {
 	next   *waiter[In, Out] // in the inbox the one before, then in its flow's list
 	prev   *waiter[In, Out]
+	flow   *flow[In, Out]
 	since  int64 // when it came; like all times here in nanoseconds since New
 	due    int64 // tick by which it should be answered; see Batcher.claim
 	limit  int64 // when an answer is of no use any more; noLimit if always
-	flow   *flow[In, Out]
-	pos    int        // in its flow's heap, or inList
-	queued bool       // in the schedule
-	slot   *Slot[Out] // nil until its batch is sealed
+	units  int64 // its cost
+	pos    int32 // in its flow's heap, or inList
+	level  uint8 // priority, 0 is the most urgent
+	queued bool  // in the schedule
+
+	slot *Slot[Out] // nil until its batch is sealed
 	reply[Out]
 	in In
-	claim
-	group        *group[In, Out]
-	newer, older *waiter[In, Out] // in its level, by arrival
+
+	rest[In, Out]
 }
 
-// claim is what Priority, Tenant, Group and Cost say of an item.
-type claim struct {
-	units  int64  // its cost
-	level  int    // priority, 0 is the most urgent
-	of     string // its group
-	tenant string
+// rest is what only some batchers need of a waiter.
+type rest[In, Out any] struct {
+	of           string // its group
+	tenant       string
+	newer, older *waiter[In, Out] // in its level, by arrival
 }
 
 // reply is where a waiter's outcome goes.
