@@ -212,6 +212,7 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 		inst.model.observe(work.units, float64(took), now)
 		b.speed.publish(b.instances, now)
 	}
+	inst.quick = took < int64(quickRun)
 	if inst.watch != nil {
 		inst.watch.Stop()
 	}
