@@ -2,6 +2,7 @@
 // same items, the same devices, the same measuring, in one process.
 //
 //	go test -bench 'Closed/backend=noop/callers=1000/max=32'   one cell, every library
+//	go run ./cmd/report                                       the report, as Markdown
 //
 // A [Device] stands for the accelerator: it runs one batch at a time and says
 // so by a panic if a library breaks that. A [Library] makes a [Peer], which

@@ -56,7 +56,7 @@ func Libraries() []Library {
 		{Name: "dataloadgen", Lingers: true, New: newDataloadgen},
 		{Name: "channel+timer", Lingers: true, New: newChannelTimer},
 		{Name: "greedy-channel", New: newGreedyChannel},
-		{Name: "mutex+cond", New: newMutexCond},
+		{Name: mutexCond, New: newMutexCond},
 		{Name: "mutex+cond+yield", New: newMutexCondYield},
 		{Name: unbatched, New: newUnbatched},
 	}
