@@ -14,9 +14,8 @@ import (
 	"github.com/ballast-go/ballast/batching"
 )
 
-// What one batch costs: its inputs, its slots, its membership, its context and
-// the function that cancels it.
-const allocsPerBatch = 5
+// What one batch costs: itself and its slots.
+const allocsPerBatch = 2
 
 func TestAllocsAlone(t *testing.T) {
 	b := newBatcher(t, echo, batching.Config[int]{})

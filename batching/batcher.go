@@ -1,55 +1,89 @@
 package batching
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A Batcher gathers items from concurrent calls of Do into batches. Make one
 // with [New], and Close it. All methods are safe for concurrent use.
 type Batcher[In, Out any] struct {
-	run  func(ctx context.Context, in []In, out []Slot[Out]) error
-	cfg  Config[In]
-	full int // items that make a batch worth no more waiting
+	run      func(ctx context.Context, in []In, out []Slot[Out]) error
+	cfg      Config[In]
+	full     int       // items that make a batch worth no more waiting
+	claims   bool      // some of Priority, Tenant, Group and Cost is set
+	epoch    time.Time // New; times are nanoseconds since
+	patience int64     // the due of items that have no deadline, from when they came
+	pool     sync.Pool // of *waiter[In, Out]
+	done     chan struct{}
 
-	base context.Context // parent of every run's context; marks them as this batcher's
-	pool sync.Pool       // of *waiter[In, Out]
-	done chan struct{}   // closed when the last instance has ended
+	rejectedFull, rejectedClosed, shed atomic.Uint64
 
-	outcomes outcomes
+	// What Do touches. The office of collector is held by at most one instance:
+	// it forms the next batch. office is vacant only while nothing is known to
+	// wait; whoever makes it taken hands it on through calls, or holds it.
+	_      [64]byte
+	places atomic.Int64 // items accepted and not yet out of the queue, times two, plus one if closed
+	_      [56]byte
+	inbox  inbox[In, Out]
+	_      [56]byte
+	office atomic.Uint32
+	poke   atomic.Int64  // the number of places from which a lingering collector wants to be woken, or 0
+	calls  chan struct{} // capacity 1: the office, on its way to an instance
+	pokes  chan struct{} // capacity 1
 
-	mu        sync.Mutex
-	ledger    ledger
-	queue     queue[In, Out]
-	closed    bool
-	alive     int         // instances that have not ended
-	busy      int         // instances inside run
-	idle      []*instance // parked; see instance
-	collector *instance   // forms the next batch; nil implies: queue empty or nobody idle
-	lingering bool        // the collector sleeps until the batch is full or old enough
+	speed speed
+	ahead []load // what waits, by level; kept only for TargetLatency
+
+	instances []*instance
+
+	mu         sync.Mutex
+	schedule   schedule[In, Out]
+	ledger     ledger
+	lingerings lingerings
+	aborted    bool
+	goroutines int               // that have not ended
+	memory     [][]In            // by instance: the last batch's, to be used again
+	batches    []*batch[In, Out] // inside run, those that hang included
+	vacant     []*instance       // those whose run hangs and was not replaced
+	settling   []settling        // runs that are over, but not yet counted in ledger
 }
+
+// The states of Batcher.office.
+const (
+	officeTaken uint32 = iota
+	officeVacant
+)
+
+// closedBit is set in Batcher.places by Close and Abort.
+const closedBit = 1
 
 // New starts a Batcher that answers items by calling run, on cfg.Instances
 // goroutines that live until Close or Abort. It reports everything that is
 // wrong with its arguments at once.
 //
-// run gets 1 to cfg.MaxBatchSize items, oldest first, and as many slots; it
-// answers in[i] through out[i] and may do so from several goroutines. Items it
-// leaves unanswered fail with the error that it returns, or [ErrNoResult] if
-// that is nil; if it panics, with a *[PanicError]. Either way the next batch
-// runs as if nothing had happened. runtime.Goexit fails them with ErrNoResult
-// and costs a new goroutine.
+// run gets 1 to cfg.MaxBatchSize items and as many slots; it answers in[i]
+// through out[i] and may do so from several goroutines. Items it leaves
+// unanswered fail with the error that it returns, or [ErrNoResult] if that is
+// nil; if it panics, with a *[PanicError]. Either way the next batch runs as if
+// nothing had happened. runtime.Goexit fails them with ErrNoResult and costs a
+// new goroutine.
 //
-// ctx is the batch's and no caller's: it has no deadline and none of their
-// values. It ends when every caller without an answer has left, so that
-// nobody's work can be dropped, and when run returns. run must return for its
-// instance to be free again; there is no timeout.
+// ctx is the batch's and no caller's: it has none of their values, and no
+// deadline but BatchTimeout's. It ends when every caller without an answer has
+// left, so that nobody's work can be dropped, and when run returns.
 //
-// in and out are run's until it returns, and in[i] until out[i] is answered:
-// from then on the memory that in[i] points to may be in other use.
+// in is run's only until it returns: then the slice is cleared and used again.
+// Whoever wants to keep it must copy it. in[i] is run's until out[i] is
+// answered: from then on the memory that it points to may be in other use. out
+// may be kept; its slots ignore what comes too late.
 func New[In, Out any](run func(ctx context.Context, in []In, out []Slot[Out]) error, cfg Config[In]) (*Batcher[In, Out], error) {
 	err := cfg.validate()
 	if run == nil {
@@ -60,32 +94,51 @@ func New[In, Out any](run func(ctx context.Context, in []In, out []Slot[Out]) er
 	}
 	cfg = cfg.withDefaults()
 	b := &Batcher[In, Out]{
-		run:   run,
-		cfg:   cfg,
-		full:  min(cfg.MaxBatchSize, cfg.MaxQueue),
-		done:  make(chan struct{}),
-		alive: cfg.Instances,
-		idle:  make([]*instance, 0, cfg.Instances),
+		run:        run,
+		cfg:        cfg,
+		full:       min(cfg.MaxBatchSize, cfg.MaxQueue),
+		claims:     cfg.Priority != nil || cfg.Tenant != nil || cfg.Group != nil || cfg.Cost != nil,
+		epoch:      time.Now(),
+		done:       make(chan struct{}),
+		calls:      make(chan struct{}, 1),
+		pokes:      make(chan struct{}, 1),
+		ahead:      make([]load, cfg.Priorities),
+		goroutines: cfg.Instances,
 	}
-	b.base = context.WithValue(context.Background(), b, true)
-	b.pool.New = func() any { return &waiter[In, Out]{ready: make(chan struct{}, 1)} }
-	for range cfg.Instances {
-		go b.serve(newInstance(cfg.Linger > 0))
+	b.office.Store(officeVacant)
+	b.pool.New = func() any { return &waiter[In, Out]{reply: reply[Out]{ready: make(chan struct{}, 1)}} }
+	overdue := int64(defaultPatience)
+	if cfg.TargetLatency > 0 {
+		overdue = int64(cfg.TargetLatency / 2)
+	}
+	b.schedule = newSchedule[In, Out](cfg, overdue)
+	b.ledger.init(cfg.MaxBatchSize)
+	b.memory = make([][]In, cfg.Instances)
+	for i := range cfg.Instances {
+		b.instances = append(b.instances, b.newInstance(i))
+	}
+	for _, inst := range b.instances {
+		go b.serve(inst)
 	}
 	return b, nil
 }
 
+// now is one monotonic clock read: half of time.Now.
+func (b *Batcher[In, Out]) now() int64 { return int64(time.Since(b.epoch)) }
+
 // Do hands in to a batch and waits for its answer. It fails with
 //
 //   - the item's own error, run's error, [ErrNoResult] or a *[PanicError];
-//   - [ErrQueueFull] or [ErrClosed], without waiting;
+//   - [ErrBatchTimeout] when run takes longer than BatchTimeout;
+//   - [ErrQueueFull], [ErrClosed], a *[ShedError] or [ErrTooLarge], mostly
+//     without waiting; the item is then never computed;
 //   - ctx.Err(), as it is, as soon as ctx ends. An item that was still queued
 //     is then never computed. If ctx had ended already, nothing is queued;
 //   - [ErrReentrant], without waiting, if ctx is that of this batcher's run.
 //
 // When an answer and the end of ctx coincide, the call has one of the two
-// outcomes. After ctx.Err() run may still be reading in: leave the memory that
-// it points to alone then.
+// outcomes. After ctx.Err() or ErrBatchTimeout run may still be reading in:
+// leave the memory that it points to alone then.
 func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	var none Out
 	if b.marked(ctx) {
@@ -94,93 +147,147 @@ func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	w := b.pool.Get().(*waiter[In, Out])
-	defer b.recycle(w)
-	w.in = in
-	done := ctx.Done() // foreign code: called while w is still nobody else's
-	if err := b.enqueue(w); err != nil {
+	w, err := b.claim(ctx, in)
+	if err != nil {
 		return none, err
 	}
+	done := ctx.Done() // foreign code, as all before: w is still nobody else's
+	if err := b.accept(w); err != nil {
+		b.recycle(w)
+		return none, err
+	}
+	b.submit(w, w)
 	select {
 	case <-w.ready:
 	case <-done:
 		if b.leave(w) {
+			b.recycle(w)
 			return none, ctx.Err()
 		}
 		<-w.ready
 	}
-	if w.slot == nil {
-		return none, ErrClosed // taken out of the queue by Abort
+	out, err := w.answer, w.err
+	b.recycle(w)
+	return out, err
+}
+
+// DoMany hands in several items at once, so that they can share batches, and
+// waits for all. Each has its own outcome, the same as if it had been given to
+// Do: out[i] or errs[i] is in[i]'s. errs is nil if no item failed. Items that
+// find no place in the queue fail, while those before them go on.
+func (b *Batcher[In, Out]) DoMany(ctx context.Context, in []In) (out []Out, errs []error) {
+	out = make([]Out, len(in))
+	fail := func(i int, err error) {
+		if errs == nil {
+			errs = make([]error, len(in))
+		}
+		errs[i] = err
 	}
-	out, err := w.slot.take()
+	err := ctx.Err()
+	if b.marked(ctx) {
+		err = ErrReentrant
+	}
 	if err != nil {
-		b.outcomes.failed.Add(1)
-		return none, err
+		for i := range in {
+			fail(i, err)
+		}
+		return out, errs
 	}
-	b.outcomes.answered.Add(1)
-	return out, nil
+	waiters := make([]*waiter[In, Out], len(in))
+	for i := range in {
+		if waiters[i], err = b.claim(ctx, in[i]); err != nil {
+			fail(i, err)
+		}
+	}
+	done := ctx.Done()
+	all := &company{ready: make(chan struct{}, 1)}
+	var first, last *waiter[In, Out]
+	for i, w := range waiters {
+		if w == nil {
+			continue
+		}
+		if err := b.accept(w); err != nil {
+			fail(i, err)
+			b.recycle(w)
+			waiters[i] = nil
+			continue
+		}
+		w.many = all
+		all.left.Add(1)
+		if first == nil {
+			first = w
+		} else {
+			w.next = last
+		}
+		last = w
+	}
+	if first == nil {
+		return out, errs
+	}
+	b.submit(first, last)
+	select {
+	case <-all.ready:
+	case <-done:
+		gone := int64(0)
+		for i, w := range waiters {
+			if w != nil && b.leave(w) {
+				fail(i, ctx.Err())
+				gone++
+				b.recycle(w)
+				waiters[i] = nil
+			}
+		}
+		if gone == 0 || all.left.Add(-gone) > 0 {
+			<-all.ready
+		}
+	}
+	for i, w := range waiters {
+		if w == nil {
+			continue
+		}
+		out[i] = w.answer
+		if w.err != nil {
+			fail(i, w.err)
+		}
+		b.recycle(w)
+	}
+	return out, errs
 }
 
 // marked reports whether ctx comes from this batcher's run.
 func (b *Batcher[In, Out]) marked(ctx context.Context) bool { return ctx.Value(b) != nil }
 
-// enqueue accepts w, or says why not.
-func (b *Batcher[In, Out]) enqueue(w *waiter[In, Out]) error {
-	if b.cfg.Linger > 0 {
-		w.since = time.Now()
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch {
-	case b.closed:
-		b.ledger.rejectedClosed++
-		return ErrClosed
-	case b.queue.n >= b.cfg.MaxQueue:
-		b.ledger.rejectedFull++
-		return ErrQueueFull
-	}
-	b.ledger.submitted++
-	b.queue.push(w)
-	if b.collector == nil {
-		b.appoint()
-	} else if b.lingering && b.queue.n == b.full {
-		b.collector.poke()
-	}
-	return nil
+// recycle keeps the waiter of a call that has its outcome, and nothing else
+// of that call.
+func (b *Batcher[In, Out]) recycle(w *waiter[In, Out]) {
+	var in In
+	var out Out
+	w.in, w.slot, w.claim, w.next = in, nil, claim{}, nil
+	w.many, w.answer, w.err = nil, out, nil
+	b.pool.Put(w)
 }
 
 // leave takes w's caller out and reports true, or reports false because an
-// answer was first: then w.ready has it, or will in a moment.
+// answer was first: then the signal has been given, or will be in a moment.
 func (b *Batcher[In, Out]) leave(w *waiter[In, Out]) bool {
 	b.mu.Lock()
+	b.drain()
 	if w.queued {
-		b.queue.remove(w)
 		b.ledger.cancelledQueued++
+		b.unqueue(w)
 		b.mu.Unlock()
 		return true
 	}
 	slot := w.slot
 	b.mu.Unlock()
-	if slot == nil || !slot.leave() {
-		return false
-	}
-	b.outcomes.cancelled.Add(1)
-	return true
-}
-
-// recycle keeps the waiter of a call that has its outcome, and nothing else
-// of that call.
-func (b *Batcher[In, Out]) recycle(w *waiter[In, Out]) {
-	var none In
-	w.in, w.slot = none, nil
-	b.pool.Put(w)
+	return slot != nil && slot.leave()
 }
 
 // Close refuses new work and waits until everything accepted has its outcome
 // and the batcher's goroutines have ended; then it returns nil. If ctx ends
-// first, Close returns an error that wraps ctx.Err() and says how many runs
-// have not returned and how many items still wait. These are then worked off
-// all the same, unless Abort is called.
+// first, Close returns an error that wraps ctx.Err() and says which runs have
+// not returned, since when, and how many items still wait. These are then
+// worked off all the same, unless Abort is called.
 //
 // Close may be called again, and at the same time: each call waits. From
 // inside run, with its context, it refuses new work and returns ErrReentrant.
@@ -203,12 +310,28 @@ func (b *Batcher[In, Out]) Close(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	name := ""
+	var text strings.Builder
+	text.WriteString("batching: close")
 	if b.cfg.Name != "" {
-		name = fmt.Sprintf(" %q", b.cfg.Name)
+		fmt.Fprintf(&text, " %q", b.cfg.Name)
 	}
-	return fmt.Errorf("batching: close%s: %d runs have not returned, %d items wait: %w",
-		name, b.busy, b.queue.n, ctx.Err())
+	fmt.Fprintf(&text, ": %d runs have not returned", len(b.batches))
+	now := b.now()
+	slices.SortFunc(b.batches, func(x, y *batch[In, Out]) int {
+		return cmp.Or(cmp.Compare(x.inst.id, y.inst.id), cmp.Compare(x.start, y.start))
+	})
+	for i, work := range b.batches {
+		sep := ", "
+		if i == 0 {
+			sep = " ("
+		}
+		fmt.Fprintf(&text, "%sinstance %d with %d items for %v", sep, work.inst.id, len(work.in),
+			time.Duration(now-work.start).Round(time.Microsecond))
+	}
+	if len(b.batches) > 0 {
+		text.WriteString(")")
+	}
+	return fmt.Errorf("%s, %d items wait: %w", &text, b.places.Load()>>1, ctx.Err())
 }
 
 // Abort refuses new work and answers what waits in the queue with [ErrClosed].
@@ -216,20 +339,42 @@ func (b *Batcher[In, Out]) Close(ctx context.Context) error {
 func (b *Batcher[In, Out]) Abort() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.queue.n > 0 {
-		w := b.queue.pop()
-		b.ledger.aborted++
-		w.ready <- struct{}{} // has room; a nil slot says the rest
-	}
+	b.aborted = true
 	b.shut()
+	b.drain()
+	for b.schedule.n > 0 {
+		w := b.schedule.best(b.schedule.groups[0])
+		b.ledger.aborted++
+		b.expel(w, ErrClosed)
+	}
 }
 
 // shut refuses new work and wakes whoever must know. b.mu is held.
 func (b *Batcher[In, Out]) shut() {
-	b.closed = true
-	if b.collector == nil {
-		b.appoint()
-	} else if b.lingering {
-		b.collector.poke()
+	b.places.Or(closedBit)
+	b.wake()
+	b.prod()
+}
+
+// unqueue takes w out of the schedule and gives its place away. b.mu is held.
+func (b *Batcher[In, Out]) unqueue(w *waiter[In, Out]) {
+	b.schedule.remove(w)
+	b.vacate(w)
+}
+
+// vacate gives w's place in the queue away. b.mu is held.
+func (b *Batcher[In, Out]) vacate(w *waiter[In, Out]) {
+	if b.cfg.TargetLatency > 0 {
+		b.ahead[w.level].add(-1, -w.units)
 	}
+	if b.places.Add(-2) == closedBit {
+		b.wake() // instances end when nothing waits
+	}
+}
+
+// expel answers w, which is queued, with err. b.mu is held.
+func (b *Batcher[In, Out]) expel(w *waiter[In, Out], err error) {
+	b.unqueue(w)
+	w.err = err
+	w.signal()
 }

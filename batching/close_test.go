@@ -70,8 +70,8 @@ func TestCloseIdle(t *testing.T) {
 
 func TestCloseSaysWhatHangs(t *testing.T) {
 	for name, want := range map[string]string{
-		"":      "batching: close: 2 runs have not returned, 3 items wait: context deadline exceeded",
-		"seven": `batching: close "seven": 2 runs have not returned, 3 items wait: context deadline exceeded`,
+		"":      "batching: close: 2 runs have not returned (instance 0 with 1 items for 1s, instance 1 with 1 items for 1s), 3 items wait: context deadline exceeded",
+		"seven": `batching: close "seven": 2 runs have not returned (instance 0 with 1 items for 1s, instance 1 with 1 items for 1s), 3 items wait: context deadline exceeded`,
 	} {
 		bubble(t, func(t *testing.T) {
 			g := newGate()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,7 +119,7 @@ func newGate() *gate { return &gate{next: make(chan struct{})} }
 
 func (g *gate) run(_ context.Context, in []int, out []batching.Slot[int]) error {
 	g.mu.Lock()
-	g.batches = append(g.batches, in)
+	g.batches = append(g.batches, slices.Clone(in)) // in is the batcher's again after run
 	g.mu.Unlock()
 	<-g.next
 	for i, v := range in {

@@ -17,10 +17,12 @@ const statusClientGone = 499
 // write to w. No text of err's reaches the client.
 //
 //   - [ErrQueueFull]: 503, reason "queue-full", with Retry-After.
+//   - *[ShedError]: 503, reason "shed", with Retry-After.
 //   - [ErrClosed]: 503, reason "draining", with Retry-After.
 //   - Any other error whose Retryable() is true, such as an open circuit
 //     breaker's behind run: 503, reason "unavailable", with Retry-After.
-//   - context.DeadlineExceeded: 504.
+//   - [ErrBatchTimeout] and context.DeadlineExceeded: 504.
+//   - [ErrTooLarge]: 413.
 //   - context.Canceled after r's own context was: 499. The client has gone, so
 //     this is for logs and metrics; and if it has not, because something else
 //     canceled the context, it does not mistake silence for a 200.
@@ -39,11 +41,15 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		switch {
 		case errors.Is(err, ErrQueueFull):
 			detail, reason = "More requests are waiting than the service accepts.", "queue-full"
+		case errors.Is(err, ErrShed):
+			detail, reason = "The answer would not be ready in time.", "shed"
 		case errors.Is(err, ErrClosed):
 			detail, reason = "This instance of the service is shutting down.", "draining"
 		}
 		problem.Write(w, http.StatusServiceUnavailable, detail, reason, max(time.Second, transient.RetryDelay()))
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, ErrTooLarge):
+		problem.Write(w, http.StatusRequestEntityTooLarge, "The request is more than the model can process at once.", "", 0)
+	case errors.Is(err, ErrBatchTimeout), errors.Is(err, context.DeadlineExceeded):
 		problem.Write(w, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
 	case errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled):
 		problem.Write(w, statusClientGone, "The client closed the request.", "", 0)

@@ -1,9 +1,10 @@
 package batching
 
 import (
-	"context"
+	"math"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,200 +15,165 @@ import (
 // yield costs about 0.1 µs.
 const maxYields = 3
 
-// instance is one of the goroutines that run batches. It is parked (in
-// Batcher.idle), the collector, or inside run. An instance binds items to a
-// batch only when it is free to run them, and only one forms a batch at a
-// time, so that two idle ones do not split what could be one batch.
+// instance is a place where batches run, one at a time. A goroutine serves it;
+// if its run hangs, another takes over. An instance binds items to a batch only
+// when it is free to run them, and only one forms a batch at a time, so that
+// two idle ones do not split what could be one batch.
 type instance struct {
-	wake  chan struct{} // capacity 1: appointed, or something to look at
-	timer *time.Timer   // for Linger, else nil
+	id     int
+	freeAt atomic.Int64 // when its run should end, or one of the two below
+	linger *time.Timer  // nil without Linger
+	watch  *time.Timer  // nil without BatchTimeout
+
+	// The rest is guarded by Batcher.mu.
+	model   model
+	batches uint64
+	busy    int64 // nanoseconds in run, but for the run of now
 }
 
-func newInstance(lingers bool) *instance {
-	inst := &instance{wake: make(chan struct{}, 1)}
-	if lingers {
-		inst.timer = time.NewTimer(0)
-		inst.timer.Stop()
+// Values of instance.freeAt that are no time.
+const (
+	idle  = 0
+	never = math.MaxInt64 // its run hangs, and nobody has taken over
+)
+
+func (b *Batcher[In, Out]) newInstance(id int) *instance {
+	inst := &instance{id: id}
+	if b.cfg.Linger > 0 {
+		inst.linger = time.NewTimer(0)
+		inst.linger.Stop()
+	}
+	if b.cfg.BatchTimeout > 0 {
+		inst.watch = time.AfterFunc(math.MaxInt64, func() { b.hang(inst) })
+		inst.watch.Stop()
 	}
 	return inst
 }
 
-// poke wakes the instance, or keeps it from falling asleep. Batcher.mu is held.
-func (inst *instance) poke() {
-	select {
-	case inst.wake <- struct{}{}:
-	default:
-	}
-}
-
-// batch is what one call of run is about.
-type batch[In, Out any] struct {
-	ctx     context.Context
-	members *membership
-	in      []In
-	out     []Slot[Out]
-}
-
-// serve is an instance's life.
+// serve is the life of a goroutine that serves an instance.
 func (b *Batcher[In, Out]) serve(inst *instance) {
-	ended := false
+	if b.cfg.LockOSThread {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	}
+	var work *batch[In, Out]
 	defer func() {
-		if !ended { // by runtime.Goexit in run, which nothing can stop
-			go b.serve(inst)
+		if work != nil { // runtime.Goexit in run, which nothing can stop
+			if inst = b.after(work); inst != nil {
+				go b.serve(inst)
+				return
+			}
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.goroutines--; b.goroutines == 0 {
+			close(b.done)
 		}
 	}()
-	for {
-		work, ok := b.next(inst)
-		if !ok {
-			break
+	for inst != nil {
+		if work = b.next(inst); work == nil {
+			return
 		}
 		b.execute(work)
-	}
-	ended = true
-
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.alive--; b.alive == 0 {
-		close(b.done)
+		inst, work = b.after(work), nil
 	}
 }
 
-// next waits until inst has a batch to run, or reports that there will be none.
-func (b *Batcher[In, Out]) next(inst *instance) (batch[In, Out], bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// next waits until inst has a batch to run, and returns nil when there will be
+// none.
+func (b *Batcher[In, Out]) next(inst *instance) *batch[In, Out] {
 	for {
-		if b.collector != nil && b.collector != inst {
-			b.park(inst)
-			continue
+		b.takeOffice()
+		reason := b.gather(inst)
+		b.mu.Lock()
+		b.drain()
+		var work *batch[In, Out]
+		if b.schedule.n > 0 {
+			work = b.seal(inst, reason)
 		}
-		b.collector = inst
-		if b.queue.n > 0 {
-			b.gather(inst)
+		left := b.schedule.n > 0
+		ending := b.places.Load() == closedBit
+		b.mu.Unlock()
+		b.leaveOffice(left || ending)
+		if work != nil || ending {
+			return work
 		}
-		// Waiters may have left while gather let go of the lock.
-		if b.queue.n > 0 {
-			return b.seal(), true
-		}
-		b.collector = nil
-		if b.closed {
-			b.appoint()
-			return batch[In, Out]{}, false
-		}
-		b.park(inst)
 	}
 }
 
-// appoint makes a parked instance the collector if there is one. b.mu is held,
-// there is no collector, and there is work or the batcher is closed: a
-// collector that finds neither work nor hope passes the office on and ends.
-func (b *Batcher[In, Out]) appoint() {
-	last := len(b.idle) - 1
-	if last < 0 {
+// takeOffice waits until the caller is the collector.
+func (b *Batcher[In, Out]) takeOffice() {
+	if b.office.Load() == officeVacant && !b.inbox.empty() && b.office.CompareAndSwap(officeVacant, officeTaken) {
 		return
 	}
-	b.collector, b.idle = b.idle[last], b.idle[:last]
-	b.collector.wake <- struct{}{} // has room: only a lingering collector is poked, and it drains
+	<-b.calls
 }
 
-// park waits until inst is appointed. b.mu is held, and let go meanwhile.
-func (b *Batcher[In, Out]) park(inst *instance) {
-	b.idle = append(b.idle, inst)
-	b.mu.Unlock()
-	<-inst.wake
-	b.mu.Lock()
+// leaveOffice lets the next instance collect, at once or when something comes.
+func (b *Batcher[In, Out]) leaveOffice(more bool) {
+	if more {
+		b.calls <- struct{}{}
+		return
+	}
+	b.office.Store(officeVacant)
+	// Somebody may have come between drain and here, and seen it taken.
+	if !b.inbox.empty() || b.places.Load() == closedBit {
+		b.wake()
+	}
 }
 
-// gather gives others a chance to join the batch. b.mu is held, and let go
-// meanwhile.
-func (b *Batcher[In, Out]) gather(inst *instance) {
+// drain moves what is in the inbox to the schedule. b.mu is held.
+func (b *Batcher[In, Out]) drain() {
+	for w := b.inbox.take(); w != nil; {
+		next := w.next
+		if b.aborted {
+			b.ledger.aborted++
+			b.vacate(w)
+			w.err = ErrClosed
+			w.signal()
+		} else {
+			b.schedule.push(w)
+		}
+		w = next
+	}
+}
+
+// gather gives others a chance to join the batch, and returns why it should
+// be sealed if it turns out not to be full. The caller is the collector.
+func (b *Batcher[In, Out]) gather(inst *instance) sealReason {
 	if b.cfg.Linger > 0 {
-		b.linger(inst)
-		return
+		return b.linger(inst)
+	}
+	if b.cfg.LockOSThread {
+		return sealIdle // each yield would be two thread switches
 	}
 	for range maxYields {
-		n := b.queue.n
-		if n >= b.full {
-			return
+		before := b.places.Load() >> 1
+		if before >= int64(b.full) {
+			break
 		}
-		b.mu.Unlock()
 		runtime.Gosched()
-		b.mu.Lock()
-		if b.queue.n <= n {
-			return
+		if b.places.Load()>>1 <= before {
+			break
 		}
 	}
-}
-
-// linger sleeps until the batch is full, the oldest waiter has waited for
-// Linger, or the batcher is closed. b.mu is held, and let go meanwhile.
-func (b *Batcher[In, Out]) linger(inst *instance) {
-	for b.queue.n > 0 && b.queue.n < b.full && !b.closed {
-		left := b.cfg.Linger - time.Since(b.queue.head.since)
-		if left <= 0 {
-			return
-		}
-		b.lingering = true
-		inst.timer.Reset(left)
-		b.mu.Unlock()
-		select {
-		case <-inst.timer.C:
-		case <-inst.wake:
-		}
-		b.mu.Lock()
-		b.lingering = false
-		inst.timer.Stop()
-		select { // a poke that came with the timer
-		case <-inst.wake:
-		default:
-		}
-	}
-}
-
-// seal binds the oldest waiters to a batch and lets the next instance collect.
-// b.mu is held and the queue is not empty.
-//
-// Everything here is new for each batch and never used again, because nobody
-// knows what run, or a goroutine that it left behind, holds on to.
-func (b *Batcher[In, Out]) seal() batch[In, Out] {
-	n := min(b.queue.n, b.cfg.MaxBatchSize)
-	work := batch[In, Out]{members: &membership{}, in: make([]In, n), out: make([]Slot[Out], n)}
-	work.ctx, work.members.cancel = context.WithCancel(b.base)
-	work.members.waiting.Store(int32(n))
-	for i := range n {
-		w := b.queue.pop()
-		work.in[i] = w.in
-		w.slot = &work.out[i]
-		w.slot.open(work.members, w.ready)
-	}
-	b.ledger.batches++
-	b.ledger.items += uint64(n)
-	b.busy++
-	b.collector = nil
-	if b.queue.n > 0 {
-		b.appoint()
-	}
-	return work
+	return sealIdle
 }
 
 // execute calls run and sees that every member gets an outcome on every path
 // out: return, panic, runtime.Goexit.
-func (b *Batcher[In, Out]) execute(work batch[In, Out]) {
+func (b *Batcher[In, Out]) execute(work *batch[In, Out]) {
 	err := errGoexit
-	panics := uint64(0)
 	defer func() {
+		panicked := false
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
-			panics++
+			panicked = true
 		}
 		for i := range work.out {
 			work.out[i].Fail(err) // answered slots ignore it
 		}
-		work.members.cancel()
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.busy--
-		b.ledger.panics += panics
+		work.ctx.end()
+		b.finish(work, err == nil, panicked)
 	}()
-	err = b.run(work.ctx, work.in, work.out)
+	err = b.run(&work.ctx, work.in, work.out)
 }

@@ -1,6 +1,7 @@
 package batching_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +17,7 @@ import (
 // variable, an answer channel a call. The real one must not differ from it in
 // anything that a caller or a backend can see.
 type naive struct {
+	begin              time.Time
 	maxBatch, maxQueue int
 	run                func(in []plan, answer func(i int, r outcome)) error
 
@@ -27,6 +29,7 @@ type naive struct {
 
 type naiveCall struct {
 	in   plan
+	due  int64 // deadlines that differ by less than a tick do not count
 	done chan outcome
 }
 
@@ -37,7 +40,7 @@ type outcome struct {
 }
 
 func newNaive(instances, maxBatch, maxQueue int, run func([]plan, func(int, outcome)) error) *naive {
-	n := &naive{maxBatch: maxBatch, maxQueue: maxQueue, run: run}
+	n := &naive{begin: time.Now(), maxBatch: maxBatch, maxQueue: maxQueue, run: run}
 	n.work.L = &n.mu
 	for range instances {
 		go n.serve()
@@ -46,13 +49,15 @@ func newNaive(instances, maxBatch, maxQueue int, run func([]plan, func(int, outc
 }
 
 func (n *naive) Do(ctx context.Context, in plan) (int, error) {
-	c := &naiveCall{in, make(chan outcome, 2)} // its own answer and its batch's end; the first is read
+	deadline, _ := ctx.Deadline()
+	c := &naiveCall{in, int64(deadline.Sub(n.begin)) >> 20, make(chan outcome, 2)} // its own answer and its batch's end; the first is read
 	n.mu.Lock()
 	if len(n.queue) >= n.maxQueue {
 		n.mu.Unlock()
 		return 0, batching.ErrQueueFull
 	}
 	n.queue = append(n.queue, c)
+	slices.SortStableFunc(n.queue, func(a, b *naiveCall) int { return cmp.Compare(a.due, b.due) })
 	n.work.Signal()
 	n.mu.Unlock()
 	select {

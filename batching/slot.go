@@ -1,9 +1,6 @@
 package batching
 
-import (
-	"context"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Slot is where run puts one item's answer. The caller gets it at once, while
 // run may go on with the other items.
@@ -14,11 +11,9 @@ import (
 // call. All methods are safe for concurrent use. A zero Slot belongs to
 // nobody and ignores everything. A Slot must not be copied.
 type Slot[Out any] struct {
-	state  atomic.Uint32
-	run    *membership
-	ready  chan<- struct{} // the waiter's; sent to once, by whoever moves state to answered
-	answer Out
-	err    error
+	state atomic.Uint32
+	run   *tally
+	to    *reply[Out] // the caller's, until state leaves slotOpen
 }
 
 // The states of a slot. Whoever moves it out of slotOpen, by compare-and-swap,
@@ -26,50 +21,50 @@ type Slot[Out any] struct {
 const (
 	slotVoid     uint32 = iota // a zero Slot
 	slotOpen                   // the caller waits
-	slotAnswered               // answer and err are the caller's to read
+	slotAnswered               // the caller has its answer or error, or will in a moment
 	slotGone                   // the caller left
 )
 
-// membership counts the callers that still wait for one run.
-type membership struct {
-	waiting atomic.Int32
-	cancel  context.CancelFunc // ends run's context
-}
-
 // open binds the slot to a waiting caller.
-func (s *Slot[Out]) open(run *membership, ready chan<- struct{}) {
-	s.run, s.ready = run, ready
+func (s *Slot[Out]) open(run *tally, to *reply[Out]) {
+	s.run, s.to = run, to
 	s.state.Store(slotOpen)
 }
 
 // Set answers the item with v.
 func (s *Slot[Out]) Set(v Out) {
 	if s.state.CompareAndSwap(slotOpen, slotAnswered) {
-		s.answer = v
-		s.deliver()
+		to := s.to
+		to.answer = v
+		s.run.add(tallyAnswered)
+		to.signal()
 	}
 }
 
 // Fail answers the item with err, which its caller gets as it is. A nil err
 // becomes ErrNoResult: an item has not succeeded by failing with nothing.
 func (s *Slot[Out]) Fail(err error) {
-	if s.state.CompareAndSwap(slotOpen, slotAnswered) {
-		if err == nil {
-			err = ErrNoResult
-		}
-		s.err = err
-		s.deliver()
+	if err == nil {
+		err = ErrNoResult
 	}
+	s.fail(err)
+}
+
+// fail is Fail, and reports whether it was first.
+func (s *Slot[Out]) fail(err error) bool {
+	if !s.state.CompareAndSwap(slotOpen, slotAnswered) {
+		return false
+	}
+	to := s.to
+	to.err = err
+	s.run.add(tallyFailed)
+	to.signal()
+	return true
 }
 
 // Gone reports whether the caller has left. A backend that works in steps may
 // drop the item between two of them. It is one atomic load.
 func (s *Slot[Out]) Gone() bool { return s.state.Load() == slotGone }
-
-func (s *Slot[Out]) deliver() {
-	s.run.waiting.Add(-1)
-	s.ready <- struct{}{} // has room: sent to once
-}
 
 // leave takes the caller out and reports true, or reports false because an
 // answer was first. The last to leave ends the run's context; a run that
@@ -78,17 +73,43 @@ func (s *Slot[Out]) leave() bool {
 	if !s.state.CompareAndSwap(slotOpen, slotGone) {
 		return false
 	}
-	if s.run.waiting.Add(-1) == 0 {
-		s.run.cancel()
+	if s.run.add(tallyGone) {
+		s.run.ctx.end()
 	}
 	return true
 }
 
-// take moves the answer out, so that a slot that somebody still holds does
-// not keep it alive. Only the caller may, after it received from ready.
-func (s *Slot[Out]) take() (Out, error) {
-	answer, err := s.answer, s.err
-	var none Out
-	s.answer, s.err = none, nil
-	return answer, err
+// tally counts the outcomes of a batch's items: three numbers in one word, so
+// that one addition both counts an outcome and tells who is last.
+type tally struct {
+	outcomes atomic.Uint64
+	size     uint64
+	ctx      runContext
+}
+
+// One outcome of each kind. Items that time out count as failed here.
+const (
+	tallyAnswered uint64 = 1 << (iota * tallyBits)
+	tallyFailed
+	tallyGone
+
+	tallyBits = 21 // enough for maxMaxBatchSize
+	tallyMask = 1<<tallyBits - 1
+)
+
+// add counts an outcome and reports whether it was the last.
+func (t *tally) add(outcome uint64) bool {
+	answered, failed, gone := split(t.outcomes.Add(outcome))
+	return answered+failed+gone == t.size
+}
+
+// complete reports whether all outcomes have been counted.
+func (t *tally) complete() bool {
+	answered, failed, gone := split(t.outcomes.Load())
+	return answered+failed+gone == t.size
+}
+
+// split returns the numbers of a tally.
+func split(outcomes uint64) (answered, failed, gone uint64) {
+	return outcomes & tallyMask, outcomes >> tallyBits & tallyMask, outcomes >> (2 * tallyBits)
 }

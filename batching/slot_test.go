@@ -133,9 +133,10 @@ func TestLateAnswersReachNobody(t *testing.T) {
 	const rounds = 2000
 	late := make(chan func(), rounds)
 	b := newBatcher(t, func(_ context.Context, in []int, out []batching.Slot[int]) error {
+		first := in[0] // in is the batcher's again after run; out is not
 		late <- func() {
 			for i := range out {
-				out[i].Set(in[i] - rounds)
+				out[i].Set(first + i - rounds)
 				out[i].Fail(errItem)
 				out[i].Gone()
 			}

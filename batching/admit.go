@@ -1,0 +1,236 @@
+package batching
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// defaultPatience is how long an item of a less urgent level waits at most
+	// before it is overdue, and for how urgent an item without a deadline
+	// counts among others with one.
+	defaultPatience = 500 * time.Millisecond
+
+	// tickShift makes ticks of about a millisecond out of nanoseconds. Items
+	// whose deadlines differ by less run in the order in which they came.
+	tickShift = 20
+)
+
+// load is what waits at one level.
+type load struct{ items, units atomic.Int64 }
+
+func (l *load) add(items, units int64) {
+	l.items.Add(items)
+	l.units.Add(units)
+}
+
+// claim makes a waiter for an item. It calls the user's functions, so w must
+// not be known to anybody yet.
+func (b *Batcher[In, Out]) claim(ctx context.Context, in In) (*waiter[In, Out], error) {
+	w := b.pool.Get().(*waiter[In, Out])
+	w.in = in
+	w.units = 1
+	if b.claims {
+		if err := b.classify(w); err != nil {
+			b.recycle(w)
+			return nil, err
+		}
+	}
+	w.since = b.now()
+	w.limit = noLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		w.limit = int64(deadline.Sub(b.epoch))
+		w.due = w.limit >> tickShift
+	} else {
+		w.due = (w.since + int64(defaultPatience)) >> tickShift
+	}
+	if b.cfg.TargetLatency > 0 {
+		w.limit = min(w.limit, w.since+int64(b.cfg.TargetLatency))
+		w.due = w.limit >> tickShift
+	}
+	return w, nil
+}
+
+func (b *Batcher[In, Out]) classify(w *waiter[In, Out]) error {
+	cfg := &b.cfg
+	if cfg.Cost != nil {
+		w.units = int64(max(1, cfg.Cost(w.in)))
+		if cfg.MaxBatchCost > 0 && w.units > int64(cfg.MaxBatchCost) {
+			return ErrTooLarge
+		}
+	}
+	if cfg.Priority != nil {
+		w.level = min(max(0, cfg.Priority(w.in)), cfg.Priorities-1)
+	}
+	if cfg.Tenant != nil {
+		w.tenant = cfg.Tenant(w.in)
+	}
+	if cfg.Group != nil {
+		w.groupName = cfg.Group(w.in)
+	}
+	return nil
+}
+
+// accept gives w a place in the queue, or says why not. It takes no lock but
+// for an item that would be refused if it had no better claim than others.
+func (b *Batcher[In, Out]) accept(w *waiter[In, Out]) error {
+	if b.cfg.TargetLatency > 0 {
+		if err := b.inTime(w); err != nil {
+			return err
+		}
+	}
+	for {
+		places := b.places.Load()
+		if places&closedBit != 0 {
+			b.rejectedClosed.Add(1)
+			return ErrClosed
+		}
+		if places >= int64(b.cfg.MaxQueue)<<1 {
+			if b.schedule.aged() && b.displace(w) {
+				break
+			}
+			b.rejectedFull.Add(1)
+			return ErrQueueFull
+		}
+		if b.places.CompareAndSwap(places, places+2) {
+			break
+		}
+	}
+	if b.cfg.TargetLatency > 0 {
+		b.ahead[w.level].add(1, w.units)
+	}
+	return nil
+}
+
+// displace gives w the place of an item with a worse claim, if there is one.
+func (b *Batcher[In, Out]) displace(w *waiter[In, Out]) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drain()
+	if b.places.Load()&closedBit != 0 {
+		return false
+	}
+	loser := b.schedule.displace(w.level, w.tenant)
+	if loser == nil {
+		return false
+	}
+	// Nobody can come between: the loser's place is given away at once.
+	b.places.Add(2)
+	b.ledger.displaced++
+	b.expel(loser, ErrQueueFull)
+	return true
+}
+
+// submit hands accepted waiters, from last back to first, to the collector.
+func (b *Batcher[In, Out]) submit(first, last *waiter[In, Out]) {
+	b.inbox.push(first, last)
+	b.wake()
+	if poke := b.poke.Load(); poke != 0 && b.places.Load()>>1 >= poke {
+		b.prod()
+	}
+}
+
+// wake gives the office to an idle instance if it is vacant.
+func (b *Batcher[In, Out]) wake() {
+	if b.office.Load() == officeVacant && b.office.CompareAndSwap(officeVacant, officeTaken) {
+		b.calls <- struct{}{} // has room: only who takes the office sends
+	}
+}
+
+// prod makes a lingering collector look again.
+func (b *Batcher[In, Out]) prod() {
+	select {
+	case b.pokes <- struct{}{}:
+	default:
+	}
+}
+
+// inTime refuses w if it could not be answered before its limit.
+func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
+	if w.since > b.speed.freshUntil.Load() {
+		return nil // nothing is known: try
+	}
+	var items, units int64
+	for i := range w.level + 1 {
+		items += b.ahead[i].items.Load()
+		units += b.ahead[i].units.Load()
+	}
+	estimate := b.estimate(items, units, w)
+	if w.since+estimate <= w.limit {
+		return nil
+	}
+	if b.cfg.Tenant != nil {
+		// Others may be what is ahead, and this tenant have its share.
+		b.mu.Lock()
+		b.drain()
+		part, waiting := b.schedule.share(w.tenant)
+		b.mu.Unlock()
+		mine := int64(float64(waiting) / part)
+		if mine < items {
+			units = int64(float64(units) * float64(mine) / float64(max(1, items)))
+			if fair := b.estimate(mine, units, w); w.since+fair <= w.limit {
+				return nil
+			}
+		}
+	}
+	b.shed.Add(1)
+	return b.shedError(estimate, w)
+}
+
+func (b *Batcher[In, Out]) shedError(estimate int64, w *waiter[In, Out]) error {
+	late := max(w.since+estimate-w.limit, int64(b.speed.predict(float64(w.units))), int64(time.Millisecond))
+	return &ShedError{Estimate: time.Duration(estimate), RetryAfter: time.Duration(late)}
+}
+
+// estimate returns how long w will take from now on, with so much ahead of it.
+func (b *Batcher[In, Out]) estimate(items, units int64, w *waiter[In, Out]) int64 {
+	items, units = items+1, units+w.units
+	batches := math.Ceil(float64(items) / float64(b.cfg.MaxBatchSize))
+	if most := b.cfg.MaxBatchCost; most > 0 {
+		batches = max(batches, math.Ceil(float64(units)/float64(most)))
+	}
+	one := b.speed.predict(b.padded(float64(items)/batches, float64(units)/batches))
+	free, working := b.nextFree(w.since)
+	if working == 0 {
+		return math.MaxInt64 / 2
+	}
+	start := float64(free) + (batches-1)*one/float64(working)
+	return int64(start + one + margin*b.speed.residual.Load()*math.Sqrt(batches))
+}
+
+// margin is how many standard deviations of a run are added to an estimate.
+const margin = 1.0
+
+// padded returns the units, as the model counts them, of a batch.
+func (b *Batcher[In, Out]) padded(items, units float64) float64 {
+	for _, size := range b.cfg.Sizes {
+		if items <= float64(size) {
+			return float64(size)
+		}
+	}
+	return units
+}
+
+// nextFree returns how long it takes until an instance is free, and how many
+// work. A run that is late is expected to take as long again as it is late.
+func (b *Batcher[In, Out]) nextFree(now int64) (wait int64, working int) {
+	wait = math.MaxInt64 / 4
+	for _, inst := range b.instances {
+		at := inst.freeAt.Load()
+		if at == never {
+			continue
+		}
+		working++
+		left := at - now
+		switch {
+		case at == idle:
+			left = 0
+		case left < 0:
+			left = -left
+		}
+		wait = min(wait, left)
+	}
+	return wait, working
+}

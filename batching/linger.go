@@ -1,0 +1,113 @@
+package batching
+
+import "time"
+
+const (
+	// lingerProbe is how often a collector lingers although nobody came when
+	// it last did, to find out whether that is still so.
+	lingerProbe = 16
+
+	// lingerMemory is the weight of the newest linger among all.
+	lingerMemory = 0.25
+)
+
+// lingerings tells whether lingering pays: how many came while collectors
+// lingered, and how long that was. Batcher.mu guards it.
+type lingerings struct {
+	known   bool
+	joined  float64 // a lingering
+	waited  float64 // nanoseconds a lingering
+	skipped int
+}
+
+// due reports whether somebody is expected within so many nanoseconds.
+func (l *lingerings) due(wait int64) bool {
+	if !l.known || l.joined*float64(wait) >= l.waited {
+		return true
+	}
+	l.skipped++
+	return l.skipped%lingerProbe == 0
+}
+
+// learn adds a lingering.
+func (l *lingerings) learn(joined, waited float64) {
+	if !l.known {
+		l.known, l.joined, l.waited = true, joined, waited
+		return
+	}
+	l.joined += lingerMemory * (joined - l.joined)
+	l.waited += lingerMemory * (waited - l.waited)
+}
+
+// linger waits for company, until the batch is full, its first item has waited
+// for Linger or must run for its deadline, or the batcher is closed. The caller
+// is the collector.
+func (b *Batcher[In, Out]) linger(inst *instance) sealReason {
+	var began, joined int64
+	for {
+		b.mu.Lock()
+		b.drain()
+		now := b.now()
+		wait, missing, reason := b.lingerFor(now)
+		if began == 0 && wait > 0 {
+			if b.lingerings.due(wait) {
+				began, joined = now, -b.arrived()
+			} else {
+				wait, reason = 0, sealIdle
+			}
+		}
+		if wait <= 0 {
+			if began != 0 && b.schedule.n > 0 {
+				b.lingerings.learn(float64(joined+b.arrived()), float64(now-began))
+			}
+			b.mu.Unlock()
+			return reason
+		}
+		target := b.places.Load()>>1 + int64(missing)
+		b.poke.Store(target)
+		b.mu.Unlock()
+		if places := b.places.Load(); places>>1 < target && places&closedBit == 0 {
+			inst.linger.Reset(time.Duration(wait))
+			select {
+			case <-inst.linger.C:
+			case <-b.pokes:
+			}
+			inst.linger.Stop()
+		}
+		b.poke.Store(0)
+	}
+}
+
+// lingerFor returns how long to wait for company, how many items at least are
+// missing to a full batch, and why not to wait any longer. b.mu is held.
+func (b *Batcher[In, Out]) lingerFor(now int64) (wait int64, missing int, reason sealReason) {
+	if b.schedule.n == 0 {
+		return 0, 0, sealIdle
+	}
+	if b.places.Load()&closedBit != 0 {
+		return 0, 0, sealClose
+	}
+	leader := b.schedule.leader(now)
+	g := leader.group
+	missing = b.full - g.n
+	if most := int64(b.cfg.MaxBatchCost); most > 0 {
+		if g.units >= most {
+			missing = 0
+		}
+		missing = min(missing, 1) // each one may be the last that fits
+	}
+	if missing <= 0 {
+		return 0, 0, sealFull
+	}
+	wait, reason = leader.since+int64(b.cfg.Linger)-now, sealLinger
+	if leader.limit != noLimit {
+		latest := leader.limit - b.expected(now) - now
+		if latest < wait {
+			wait, reason = latest, sealDeadline
+		}
+	}
+	return wait, missing, reason
+}
+
+// arrived returns how many items were ever accepted. b.mu is held.
+func (b *Batcher[In, Out]) arrived() int64 { return b.places.Load()>>1 + int64(b.ledger.left()) }

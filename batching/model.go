@@ -1,0 +1,114 @@
+package batching
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// modelMemory is how much an observation counts less with each newer one:
+	// the last fifty or so make the fit.
+	modelMemory = 0.98
+
+	// modelOutlier is how many times its expected time a run may teach the
+	// model at most, once modelWarm others have: one straggler must not turn
+	// away what comes after it, while a backend that really became slower is
+	// followed within a few runs.
+	modelOutlier = 4
+	modelWarm    = 8
+)
+
+// model fits t(n) = fixed + n·perUnit to the runs of an instance by
+// exponentially weighted least squares, all times in nanoseconds. Its methods
+// need Batcher.mu.
+type model struct {
+	count           uint64
+	weight          float64 // of all observations
+	meanX, meanY    float64
+	varX, cov       float64 // not divided by weight
+	residual        float64 // mean of squares
+	fixed, perUnit  float64
+	lastObservation int64
+}
+
+// observe learns that a batch of x units took y.
+func (m *model) observe(x, y float64, now int64) {
+	m.lastObservation = now
+	expected := m.predict(x)
+	if m.count >= modelWarm {
+		y = min(y, modelOutlier*expected)
+	}
+	if m.count > 0 {
+		off := y - expected
+		m.residual = modelMemory*m.residual + (1-modelMemory)*off*off
+	}
+	m.count++
+
+	// Welford's update with forgetting (West, CACM 1979).
+	m.weight = modelMemory*m.weight + 1
+	dx, dy := x-m.meanX, y-m.meanY
+	m.meanX += dx / m.weight
+	m.meanY += dy / m.weight
+	m.varX = modelMemory*m.varX + dx*(x-m.meanX)
+	m.cov = modelMemory*m.cov + dx*(y-m.meanY)
+
+	// Batches that are all about as large say nothing about the slope: it stays
+	// as it was. A time neither falls with size nor starts below zero.
+	if m.varX > 1e-3*m.meanX*m.meanX {
+		m.perUnit = max(0, m.cov/m.varX)
+	}
+	m.fixed = m.meanY - m.perUnit*m.meanX
+	if m.fixed < 0 && m.meanX > 0 {
+		m.fixed, m.perUnit = 0, m.meanY/m.meanX
+	}
+}
+
+// predict returns what a batch of x units should take, 0 if nothing is known.
+func (m *model) predict(x float64) float64 { return m.fixed + m.perUnit*x }
+
+func (m *model) snapshot() CostModel {
+	return CostModel{
+		Fixed:    time.Duration(m.fixed),
+		PerUnit:  time.Duration(m.perUnit),
+		Residual: time.Duration(math.Sqrt(m.residual)),
+	}
+}
+
+// speed is what the models of all instances say together, for those who ask
+// without a lock. Its fields may be of two moments; they are all estimates.
+type speed struct {
+	fixed, perUnit, residual atomicFloat
+	freshUntil               atomic.Int64 // 0: nothing is known
+}
+
+// fresh is how long a model is believed without new observations, besides the
+// time that a run takes: afterwards a call is let through to find out.
+const fresh = int64(time.Second)
+
+func (s *speed) publish(instances []*instance, now int64) {
+	var fixed, perUnit, residual, n, slowest float64
+	for _, inst := range instances {
+		if m := &inst.model; m.count > 0 {
+			n++
+			fixed += m.fixed
+			perUnit += m.perUnit
+			residual += math.Sqrt(m.residual)
+			slowest = max(slowest, m.meanY)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	s.fixed.Store(fixed / n)
+	s.perUnit.Store(perUnit / n)
+	s.residual.Store(residual / n)
+	s.freshUntil.Store(now + fresh + int64(2*slowest))
+}
+
+func (s *speed) predict(units float64) float64 { return s.fixed.Load() + s.perUnit.Load()*units }
+
+type atomicFloat struct{ bits atomic.Uint64 }
+
+func (f *atomicFloat) Load() float64   { return math.Float64frombits(f.bits.Load()) }
+func (f *atomicFloat) Store(v float64) { f.bits.Store(math.Float64bits(v)) }

@@ -1,0 +1,359 @@
+package batching
+
+import (
+	"container/heap"
+	"math"
+)
+
+// agingTurn is how often a place goes to an item that has waited too long at a
+// less urgent level: an eighth of the backend is enough not to starve, and
+// little enough not to turn levels around when all of them are overloaded.
+const agingTurn = 8
+
+// schedule orders what waits: by group, then level, then tenant's share, then
+// deadline, then arrival. Its methods need Batcher.mu.
+//
+// Nothing here outlives the items that it is about, so that MaxQueue bounds
+// all of it, whatever names groups and tenants have.
+type schedule[In, Out any] struct {
+	levels   int
+	grouped  bool
+	tenanted bool
+	weight   func(tenant string) int // nil: all 1
+	patience int64                   // how long an item waits before it is overdue
+
+	n       int
+	units   int64
+	groups  []*group[In, Out] // those that something waits for; without groups always one
+	byGroup map[string]*group[In, Out]
+	tenants map[string]*tenant
+	weights float64 // of all of tenants, added up
+	clock   float64 // virtual time: the pace of the tenant served last
+	turn    uint    // places given
+	leaders uint    // batches led
+}
+
+// group is what may share a batch.
+type group[In, Out any] struct {
+	name   string
+	index  int // in schedule.groups
+	n      int
+	units  int64
+	levels []level[In, Out]
+}
+
+// level is what waits at one priority.
+type level[In, Out any] struct {
+	n              int
+	oldest, newest *waiter[In, Out] // by arrival; kept only if the schedule needs it
+	flows          flows[In, Out]
+	byTenant       map[string]*flow[In, Out]
+}
+
+// tenant is who shares. Its pace is its virtual time: what it got, divided by
+// its weight. The tenant with the lowest is next (start-time fair queueing,
+// Goyal, Vin and Cheng, SIGCOMM 1996).
+type tenant struct {
+	n      int
+	weight float64
+	pace   float64
+}
+
+// newSchedule takes what it needs of a Config with its defaults.
+func newSchedule[In, Out any](cfg Config[In], patience int64) schedule[In, Out] {
+	s := schedule[In, Out]{
+		levels:   cfg.Priorities,
+		grouped:  cfg.Group != nil,
+		tenanted: cfg.Tenant != nil,
+		weight:   cfg.TenantWeight,
+		patience: patience,
+		byGroup:  make(map[string]*group[In, Out]),
+		tenants:  make(map[string]*tenant),
+	}
+	if !s.grouped {
+		s.group("")
+	}
+	return s
+}
+
+// aged reports whether arrival counts for more than the last tie.
+func (s *schedule[In, Out]) aged() bool { return s.levels > 1 || s.tenanted }
+
+func (s *schedule[In, Out]) group(name string) *group[In, Out] {
+	if !s.grouped && len(s.groups) == 1 {
+		return s.groups[0]
+	}
+	g := s.byGroup[name]
+	if g == nil {
+		g = &group[In, Out]{name: name, index: len(s.groups), levels: make([]level[In, Out], s.levels)}
+		s.groups = append(s.groups, g)
+		s.byGroup[name] = g
+	}
+	return g
+}
+
+func (s *schedule[In, Out]) tenant(name string) *tenant {
+	t := s.tenants[name]
+	if t == nil {
+		// Who comes back owes nothing and has saved nothing.
+		t = &tenant{weight: 1, pace: s.clock}
+		if s.weight != nil {
+			t.weight = float64(max(1, s.weight(name)))
+		}
+		s.tenants[name] = t
+		s.weights += t.weight
+	}
+	return t
+}
+
+func (s *schedule[In, Out]) flow(l *level[In, Out], name string) *flow[In, Out] {
+	if !s.tenanted && len(l.flows) == 1 {
+		return l.flows[0]
+	}
+	f := l.byTenant[name]
+	if f == nil {
+		f = &flow[In, Out]{tenant: s.tenant(name)}
+		f.pace = f.tenant.pace
+		if l.byTenant == nil {
+			l.byTenant = make(map[string]*flow[In, Out])
+		}
+		l.byTenant[name] = f
+		heap.Push(&l.flows, f)
+	}
+	return f
+}
+
+func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
+	g := s.group(w.groupName)
+	l := &g.levels[w.level]
+	f := s.flow(l, w.tenant)
+	w.queued, w.group, w.flow = true, g, f
+	f.push(w)
+	if s.aged() {
+		l.add(w)
+	}
+	s.n++
+	s.units += w.units
+	g.n++
+	g.units += w.units
+	l.n++
+	f.tenant.n++
+}
+
+func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
+	g, f := w.group, w.flow
+	l := &g.levels[w.level]
+	f.remove(w)
+	if s.aged() {
+		l.drop(w)
+	}
+	w.queued, w.group, w.flow = false, nil, nil
+	s.n--
+	s.units -= w.units
+	g.n--
+	g.units -= w.units
+	l.n--
+	f.tenant.n--
+	if s.tenanted && f.empty() {
+		heap.Remove(&l.flows, f.index)
+		delete(l.byTenant, w.tenant)
+	}
+	if s.tenanted && f.tenant.n == 0 {
+		s.weights -= f.tenant.weight
+		delete(s.tenants, w.tenant)
+	}
+	if s.grouped && g.n == 0 {
+		last := len(s.groups) - 1
+		s.groups[g.index] = s.groups[last]
+		s.groups[g.index].index = g.index
+		s.groups[last] = nil
+		s.groups = s.groups[:last]
+		delete(s.byGroup, g.name)
+	}
+}
+
+// serve removes w, because it runs, and charges its tenant.
+func (s *schedule[In, Out]) serve(w *waiter[In, Out]) {
+	s.turn++
+	if s.tenanted {
+		t := w.flow.tenant
+		s.clock = max(s.clock, t.pace)
+		t.pace += float64(w.units) / t.weight
+	}
+	s.remove(w)
+}
+
+// leader returns the item that decides which group runs next. Something waits.
+func (s *schedule[In, Out]) leader(now int64) *waiter[In, Out] {
+	if s.levels > 1 && s.leaders%agingTurn == agingTurn-1 {
+		var overdue *waiter[In, Out]
+		for _, g := range s.groups {
+			if w := s.overdue(g, now); w != nil && (overdue == nil || w.since < overdue.since) {
+				overdue = w
+			}
+		}
+		if overdue != nil {
+			return overdue
+		}
+	}
+	first := s.best(s.groups[0])
+	for _, g := range s.groups[1:] {
+		if w := s.best(g); w.before(first) {
+			first = w
+		}
+	}
+	return first
+}
+
+// next returns the item of g to run next, or nil if nothing of g waits.
+func (s *schedule[In, Out]) next(g *group[In, Out], now int64) *waiter[In, Out] {
+	if g.n == 0 {
+		return nil
+	}
+	if s.levels > 1 && s.turn%agingTurn == agingTurn-1 {
+		if w := s.overdue(g, now); w != nil {
+			return w
+		}
+	}
+	return s.best(g)
+}
+
+// best returns the first item of g, where something waits.
+func (s *schedule[In, Out]) best(g *group[In, Out]) *waiter[In, Out] {
+	for i := range g.levels {
+		if l := &g.levels[i]; l.n > 0 {
+			return l.flows.first().head()
+		}
+	}
+	return nil
+}
+
+// overdue returns the item of g that waits longest of those that have waited
+// too long below the level that is being served, or nil.
+func (s *schedule[In, Out]) overdue(g *group[In, Out], now int64) *waiter[In, Out] {
+	var overdue *waiter[In, Out]
+	served := false
+	for i := range g.levels {
+		w := g.levels[i].oldest
+		if w == nil {
+			continue
+		}
+		if served && now-w.since > s.patience && (overdue == nil || w.since < overdue.since) {
+			overdue = w
+		}
+		served = true
+	}
+	return overdue
+}
+
+// displace returns the item that should lose its place in a full queue to one
+// of that level and tenant, or nil if all have at least as good a claim: the
+// newest of the least urgent level, if that is less urgent; else, of the same
+// level, the newest of a tenant that has more than its share of the places,
+// if the other has less.
+func (s *schedule[In, Out]) displace(levelOf int, tenantName string) *waiter[In, Out] {
+	worst := s.levels - 1
+	for worst > levelOf && !s.any(worst) {
+		worst--
+	}
+	newest := func(entitled func(*waiter[In, Out]) bool) *waiter[In, Out] {
+		var found *waiter[In, Out]
+		for _, g := range s.groups {
+			w := g.levels[worst].newest
+			for w != nil && !entitled(w) {
+				w = w.older
+			}
+			if w != nil && (found == nil || w.since > found.since) {
+				found = w
+			}
+		}
+		return found
+	}
+	if worst > levelOf {
+		return newest(func(*waiter[In, Out]) bool { return true })
+	}
+	if !s.tenanted || !s.any(levelOf) {
+		return nil
+	}
+	weights, weight, has := s.weights, 0.0, 0
+	if t := s.tenants[tenantName]; t != nil {
+		weight, has = t.weight, t.n
+	} else {
+		weight = 1
+		if s.weight != nil {
+			weight = float64(max(1, s.weight(tenantName)))
+		}
+		weights += weight
+	}
+	places := float64(s.n) / weights // for a weight of 1
+	if float64(has+1) > places*weight {
+		return nil
+	}
+	return newest(func(w *waiter[In, Out]) bool {
+		return float64(w.flow.tenant.n) > places*w.flow.tenant.weight
+	})
+}
+
+// any reports whether something waits at a level.
+func (s *schedule[In, Out]) any(level int) bool {
+	for _, g := range s.groups {
+		if g.levels[level].n > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// share returns which part of the backend a tenant of that name would have
+// now, and the units of it that wait already.
+func (s *schedule[In, Out]) share(name string) (part float64, waiting int) {
+	t := s.tenants[name]
+	if t != nil {
+		return t.weight / s.weights, t.n
+	}
+	weight := 1.0
+	if s.weight != nil {
+		weight = float64(max(1, s.weight(name)))
+	}
+	return weight / (s.weights + weight), 0
+}
+
+// before orders items of two groups.
+func (w *waiter[In, Out]) before(other *waiter[In, Out]) bool {
+	switch {
+	case w.level != other.level:
+		return w.level < other.level
+	case w.flow.tenant.pace != other.flow.tenant.pace:
+		return w.flow.tenant.pace < other.flow.tenant.pace
+	case w.due != other.due:
+		return w.due < other.due
+	}
+	return w.since < other.since
+}
+
+func (l *level[In, Out]) add(w *waiter[In, Out]) {
+	w.older, w.newer = l.newest, nil
+	if l.newest == nil {
+		l.oldest = w
+	} else {
+		l.newest.newer = w
+	}
+	l.newest = w
+}
+
+func (l *level[In, Out]) drop(w *waiter[In, Out]) {
+	if w.older == nil {
+		l.oldest = w.newer
+	} else {
+		w.older.newer = w.newer
+	}
+	if w.newer == nil {
+		l.newest = w.older
+	} else {
+		w.newer.older = w.older
+	}
+	w.older, w.newer = nil, nil
+}
+
+// noLimit is the limit of an item whose answer is always of use.
+const noLimit = math.MaxInt64

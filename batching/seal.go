@@ -1,0 +1,297 @@
+package batching
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// sealReason is why a batch was closed to more items.
+type sealReason int
+
+const (
+	sealFull sealReason = iota
+	sealIdle
+	sealLinger
+	sealDeadline
+	sealClose
+	sealReasons
+)
+
+// batch is what one call of run is about. But for in, everything here is new
+// for each batch and never used again, because nobody knows what run, or a
+// goroutine that it left behind, holds on to.
+type batch[In, Out any] struct {
+	tally
+	in    []In
+	out   []Slot[Out]
+	inst  *instance
+	start int64
+	units float64 // as the cost model counts them
+	gain  float64 // how much of what a full batch computes in its time it does, 0 to 1
+	hung  bool    // guarded by Batcher.mu
+}
+
+// seal binds waiters to a batch for inst, or returns nil if none of those who
+// wait can be answered in time. b.mu is held and something waits.
+func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Out] {
+	now := b.now()
+	end := now + b.expected(now)
+	leader := b.lead(now, end)
+	if leader == nil {
+		return nil
+	}
+	g := leader.group
+	n, full := b.fit(inst, g)
+	work := &batch[In, Out]{
+		in:    slices.Grow(b.memory[inst.id], n),
+		out:   make([]Slot[Out], n),
+		inst:  inst,
+		start: now,
+	}
+	cost := int64(0)
+	for w := leader; w != nil && len(work.in) < n; w = b.schedule.next(g, now) {
+		if w.limit < end {
+			b.expire(w, now, end)
+			continue
+		}
+		if most := int64(b.cfg.MaxBatchCost); most > 0 && cost+w.units > most {
+			full = true
+			break
+		}
+		cost += w.units
+		b.bind(w, work)
+	}
+	work.out = work.out[:len(work.in)]
+	b.begin(work, cost)
+	switch {
+	case full:
+		reason = sealFull
+	case b.places.Load()&closedBit != 0:
+		reason = sealClose
+	}
+	b.ledger.seals[reason]++
+	return work
+}
+
+// expected returns how long the next batch should take. It is 0 without
+// TargetLatency, when nothing is known, and when no batch could be in time:
+// then the items' own limits have to do.
+func (b *Batcher[In, Out]) expected(now int64) int64 {
+	if b.cfg.TargetLatency == 0 || now > b.speed.freshUntil.Load() || b.schedule.n == 0 {
+		return 0
+	}
+	n := float64(min(b.schedule.n, b.cfg.MaxBatchSize))
+	units := n * float64(b.schedule.units) / float64(b.schedule.n)
+	if most := b.cfg.MaxBatchCost; most > 0 {
+		units = min(units, float64(most))
+	}
+	took := int64(b.speed.predict(b.padded(n, units)))
+	if took > int64(b.cfg.TargetLatency) {
+		return 0
+	}
+	return took
+}
+
+// lead picks the first item of the next batch, past those that cannot be
+// answered before their limit when the batch ends at end, or returns nil.
+func (b *Batcher[In, Out]) lead(now, end int64) *waiter[In, Out] {
+	for b.schedule.n > 0 {
+		leader := b.schedule.leader(now)
+		if leader.limit >= end {
+			b.schedule.leaders++
+			return leader
+		}
+		b.expire(leader, now, end)
+	}
+	return nil
+}
+
+// expire answers w, which cannot be computed in time.
+func (b *Batcher[In, Out]) expire(w *waiter[In, Out], now, end int64) {
+	if b.cfg.TargetLatency == 0 {
+		b.ledger.cancelledQueued++
+		b.expel(w, context.DeadlineExceeded) // as the caller's own context says now
+		return
+	}
+	b.ledger.expired++
+	b.expel(w, b.shedError(end-w.since, w))
+}
+
+// fit returns how many items of g to run, and whether there is no room for
+// more: with Sizes, either all, padded, or as many as fill the size below, if
+// by the instance's model that is cheaper for each.
+func (b *Batcher[In, Out]) fit(inst *instance, g *group[In, Out]) (n int, full bool) {
+	n = min(g.n, b.cfg.MaxBatchSize)
+	sizes := b.cfg.Sizes
+	if len(sizes) == 0 {
+		return n, n == b.cfg.MaxBatchSize
+	}
+	i, exact := slices.BinarySearch(sizes, n)
+	if exact {
+		return n, true
+	}
+	if i > 0 && inst.model.count > 0 {
+		up, down := float64(sizes[i]), float64(sizes[i-1])
+		if inst.model.predict(down)/down < inst.model.predict(up)/float64(n) {
+			return sizes[i-1], true
+		}
+	}
+	return n, n == b.cfg.MaxBatchSize
+}
+
+// bind makes w part of work.
+func (b *Batcher[In, Out]) bind(w *waiter[In, Out], work *batch[In, Out]) {
+	b.ledger.queueWait.observe(work.start - w.since)
+	b.schedule.serve(w)
+	b.vacate(w)
+	i := len(work.in)
+	work.in = append(work.in, w.in)
+	w.slot = &work.out[i]
+	w.slot.open(&work.tally, &w.reply)
+}
+
+// begin accounts for a batch that is about to run.
+func (b *Batcher[In, Out]) begin(work *batch[In, Out], cost int64) {
+	n, inst := len(work.in), work.inst
+	padded := b.padded(float64(n), float64(cost))
+	work.size, work.units = uint64(n), padded
+	work.ctx.batcher = b
+	work.gain = b.gain(inst, n, cost, padded)
+	b.batches = append(b.batches, work)
+	b.ledger.batches++
+	b.ledger.items += uint64(n)
+	b.ledger.batchSize.observe(n)
+	if len(b.cfg.Sizes) > 0 {
+		b.ledger.padding += uint64(padded) - uint64(n)
+	}
+	if inst.model.count > 0 {
+		inst.freeAt.Store(max(1, work.start+int64(inst.model.predict(work.units))))
+	}
+	if b.cfg.BatchTimeout > 0 {
+		work.ctx.deadline = b.epoch.Add(time.Duration(work.start) + b.cfg.BatchTimeout)
+		inst.watch.Reset(b.cfg.BatchTimeout)
+	}
+}
+
+// gain returns how much work, as a part of what a full batch computes in the
+// same time, a batch is.
+func (b *Batcher[In, Out]) gain(inst *instance, n int, cost int64, units float64) float64 {
+	part := float64(n) / float64(b.cfg.MaxBatchSize)
+	if most := b.cfg.MaxBatchCost; most > 0 {
+		part = max(part, float64(cost)/float64(most))
+	}
+	whole := units / part
+	if sizes := len(b.cfg.Sizes); sizes > 0 {
+		whole = float64(b.cfg.Sizes[sizes-1])
+	}
+	took := inst.model.predict(units)
+	if took == 0 {
+		return part
+	}
+	return min(1, part*inst.model.predict(whole)/took)
+}
+
+// finish accounts for a run that has ended.
+func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	took := now - work.start
+	b.batches = slices.DeleteFunc(b.batches, func(other *batch[In, Out]) bool { return other == work })
+	b.ledger.runTime[b.ledger.batchSize.bucket(len(work.in))].observe(took)
+	if panicked {
+		b.ledger.panics++
+	}
+	if work.hung {
+		return // hang has done the rest
+	}
+	inst := work.inst
+	if succeeded {
+		inst.model.observe(work.units, float64(took), now)
+		b.speed.publish(b.instances, now)
+	}
+	if inst.watch != nil {
+		inst.watch.Stop()
+	}
+	b.release(work, took)
+	b.settle(&work.tally, 0)
+	clear(work.in)
+	b.memory[inst.id] = work.in[:0]
+}
+
+// release takes work off its instance. b.mu is held.
+func (b *Batcher[In, Out]) release(work *batch[In, Out], took int64) {
+	inst := work.inst
+	inst.freeAt.Store(idle)
+	inst.batches++
+	inst.busy += took
+	b.ledger.used.add(work.gain, work.start, work.start+took)
+}
+
+// hang takes inst away from a run that takes too long, answers its callers and
+// has another goroutine serve inst, unless as many hang already as may.
+func (b *Batcher[In, Out]) hang(inst *instance) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	i := slices.IndexFunc(b.batches, func(work *batch[In, Out]) bool { return work.inst == inst && !work.hung })
+	if i < 0 || now < b.batches[i].start+int64(b.cfg.BatchTimeout) {
+		return // that run has just ended
+	}
+	work := b.batches[i]
+	work.hung = true
+	work.ctx.expire()
+	late := uint64(0)
+	for i := range work.out {
+		if work.out[i].fail(ErrBatchTimeout) {
+			late++
+		}
+	}
+	b.ledger.timeouts++
+	b.settle(&work.tally, late)
+	b.release(work, now-work.start)
+	b.memory[inst.id] = nil
+
+	if b.hanging()-len(b.vacant) <= b.cfg.Instances {
+		b.goroutines++
+		go b.serve(inst)
+		return
+	}
+	inst.freeAt.Store(never)
+	b.vacant = append(b.vacant, inst)
+	if b.cfg.OnExhausted != nil {
+		go b.cfg.OnExhausted(&exhausted{b.cfg.Name, b.hanging()})
+	}
+}
+
+// hanging returns how many runs have taken too long and not returned. b.mu is
+// held.
+func (b *Batcher[In, Out]) hanging() int {
+	n := 0
+	for _, work := range b.batches {
+		if work.hung {
+			n++
+		}
+	}
+	return n
+}
+
+// after returns the instance that the goroutine of a run that has ended serves
+// next: the same, or, if another goroutine has taken that over, one that nobody
+// serves, or nil.
+func (b *Batcher[In, Out]) after(work *batch[In, Out]) *instance {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !work.hung {
+		return work.inst
+	}
+	last := len(b.vacant) - 1
+	if last < 0 {
+		return nil
+	}
+	inst := b.vacant[last]
+	b.vacant = b.vacant[:last]
+	inst.freeAt.Store(idle)
+	return inst
+}
