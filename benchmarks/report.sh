@@ -14,7 +14,7 @@ trap 'rm -f "$raw"' EXIT
 packages=$(go list work | grep -v /benchmarks/batching)
 # shellcheck disable=SC2086
 go test -run '^$' -bench . -benchmem -count "$count" $packages > "$raw"
-batching=$(cd benchmarks/batching && go run ./cmd/report)
+batching=$(cd benchmarks/batching && go run ./cmd/report -svg goodput.svg)
 versions=$(cd benchmarks/batching && GOWORK=off go list -m -f '{{if not (or .Main .Indirect .Replace)}}- {{.Path}} {{.Version}}{{end}}' all | grep .)
 
 # Here and not in the text below, where a failure would not end the script.
@@ -42,9 +42,11 @@ $medians
 
 ## Batching, beside its peers
 
-Peers at their latest versions, and four that anyone would write (benchmarks/batching):
+Libraries, beside what anyone would write (all in benchmarks/batching):
 
 $versions
+
+![Goodput over offered load](batching/goodput.svg)
 
 $batching
 EOT
