@@ -45,9 +45,9 @@
 //	aborted            taken out of the queue by Abort
 //
 // Bounds of histograms are the batcher's: powers of two up to MaxBatchSize, and
-// 16.384 µs doubled up to 34 s. The number of series
-// depends on the configuration alone: 52, and 26 for each max_size, and 6 for
-// each instance; that is 214 by default.
+// 16.384 µs doubled up to 34 s. The number of series depends on the
+// configuration alone: 52, and 26 for each max_size, and 6 for each instance;
+// that is 214 by default.
 //
 // # Queries
 //
