@@ -30,8 +30,7 @@ func (l *load) add(items, units int64) {
 // not be known to anybody yet.
 func (b *Batcher[In, Out]) claim(ctx context.Context, in In) (*waiter[In, Out], error) {
 	w := b.pool.Get().(*waiter[In, Out])
-	w.in = in
-	w.units = 1
+	w.in, w.units, w.level = in, 1, 0
 	if b.claims {
 		if err := b.classify(w); err != nil {
 			b.recycle(w)
@@ -62,13 +61,13 @@ func (b *Batcher[In, Out]) classify(w *waiter[In, Out]) error {
 		}
 	}
 	if cfg.Priority != nil {
-		w.level = min(max(0, cfg.Priority(w.in)), cfg.Priorities-1)
+		w.level = uint8(min(max(0, cfg.Priority(w.in)), cfg.Priorities-1))
 	}
 	if cfg.Tenant != nil {
 		w.tenant = cfg.Tenant(w.in)
 	}
 	if cfg.Group != nil {
-		w.groupName = cfg.Group(w.in)
+		w.of = cfg.Group(w.in)
 	}
 	return nil
 }
@@ -112,7 +111,7 @@ func (b *Batcher[In, Out]) displace(w *waiter[In, Out]) bool {
 	if b.places.Load()&closedBit != 0 {
 		return false
 	}
-	loser := b.schedule.displace(w.level, w.tenant)
+	loser := b.schedule.displace(int(w.level), w.tenant)
 	if loser == nil {
 		return false
 	}
@@ -153,7 +152,7 @@ func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
 		return nil // nothing is known: try
 	}
 	var items, units int64
-	for i := range w.level + 1 {
+	for i := range int(w.level) + 1 {
 		items += b.ahead[i].items.Load()
 		units += b.ahead[i].units.Load()
 	}

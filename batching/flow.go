@@ -6,6 +6,7 @@ import "container/heap"
 // and then arrival. Deadlines mostly come in order, because most callers give
 // their calls the same time: those are a list. The others are a heap.
 type flow[In, Out any] struct {
+	group       *group[In, Out]
 	tenant      *tenant
 	pace        float64 // the tenant's when last looked at, so never above it
 	index       int     // in flows
@@ -34,7 +35,7 @@ func (f *flow[In, Out]) push(w *waiter[In, Out]) {
 
 func (f *flow[In, Out]) remove(w *waiter[In, Out]) {
 	if w.pos != inList {
-		heap.Remove(&f.early, w.pos)
+		heap.Remove(&f.early, int(w.pos))
 		return
 	}
 	if w.prev == nil {
@@ -69,12 +70,12 @@ func (h early[In, Out]) Less(i, j int) bool {
 
 func (h early[In, Out]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].pos, h[j].pos = i, j
+	h[i].pos, h[j].pos = int32(i), int32(j)
 }
 
 func (h *early[In, Out]) Push(x any) {
 	w := x.(*waiter[In, Out])
-	w.pos = len(*h)
+	w.pos = int32(len(*h))
 	*h = append(*h, w)
 }
 

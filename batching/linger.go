@@ -88,7 +88,7 @@ func (b *Batcher[In, Out]) lingerFor(now int64) (wait int64, missing int, reason
 		return 0, 0, sealClose
 	}
 	leader := b.schedule.leader(now)
-	g := leader.group
+	g := leader.flow.group
 	missing = b.full - g.n
 	if most := int64(b.cfg.MaxBatchCost); most > 0 {
 		if g.units >= most {

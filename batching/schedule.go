@@ -106,13 +106,13 @@ func (s *schedule[In, Out]) tenant(name string) *tenant {
 	return t
 }
 
-func (s *schedule[In, Out]) flow(l *level[In, Out], name string) *flow[In, Out] {
+func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], name string) *flow[In, Out] {
 	if !s.tenanted && len(l.flows) == 1 {
 		return l.flows[0]
 	}
 	f := l.byTenant[name]
 	if f == nil {
-		f = &flow[In, Out]{tenant: s.tenant(name)}
+		f = &flow[In, Out]{group: g, tenant: s.tenant(name)}
 		f.pace = f.tenant.pace
 		if l.byTenant == nil {
 			l.byTenant = make(map[string]*flow[In, Out])
@@ -124,10 +124,10 @@ func (s *schedule[In, Out]) flow(l *level[In, Out], name string) *flow[In, Out] 
 }
 
 func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
-	g := s.group(w.groupName)
+	g := s.group(w.of)
 	l := &g.levels[w.level]
-	f := s.flow(l, w.tenant)
-	w.queued, w.group, w.flow = true, g, f
+	f := s.flow(g, l, w.tenant)
+	w.queued, w.flow = true, f
 	f.push(w)
 	if s.aged() {
 		l.add(w)
@@ -141,13 +141,14 @@ func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 }
 
 func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
-	g, f := w.group, w.flow
+	f := w.flow
+	g := f.group
 	l := &g.levels[w.level]
 	f.remove(w)
 	if s.aged() {
 		l.drop(w)
 	}
-	w.queued, w.group, w.flow = false, nil, nil
+	w.queued, w.flow = false, nil
 	s.n--
 	s.units -= w.units
 	g.n--

@@ -41,7 +41,7 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 	if leader == nil {
 		return nil
 	}
-	g := leader.group
+	g := leader.flow.group
 	n, full := b.fit(inst, g)
 	work := &batch[In, Out]{
 		in:    slices.Grow(b.memory[inst.id], n),
@@ -63,6 +63,7 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 		b.bind(w, work)
 	}
 	work.out = work.out[:len(work.in)]
+	b.vacate(len(work.in))
 	b.begin(work, cost)
 	switch {
 	case full:
@@ -144,7 +145,7 @@ func (b *Batcher[In, Out]) fit(inst *instance, g *group[In, Out]) (n int, full b
 func (b *Batcher[In, Out]) bind(w *waiter[In, Out], work *batch[In, Out]) {
 	b.ledger.queueWait.observe(work.start - w.since)
 	b.schedule.serve(w)
-	b.vacate(w)
+	b.unload(w)
 	i := len(work.in)
 	work.in = append(work.in, w.in)
 	w.slot = &work.out[i]
@@ -211,6 +212,7 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 		inst.model.observe(work.units, float64(took), now)
 		b.speed.publish(b.instances, now)
 	}
+	inst.quick = took < int64(quickRun)
 	if inst.watch != nil {
 		inst.watch.Stop()
 	}
