@@ -19,8 +19,7 @@ type schedule[In, Out any] struct {
 	levels   int
 	grouped  bool
 	tenanted bool
-	weight   func(tenant string) int // nil: all 1
-	patience int64                   // how long an item waits before it is overdue
+	patience int64 // how long an item waits before it is overdue
 
 	n       int
 	units   int64
@@ -65,7 +64,6 @@ func newSchedule[In, Out any](cfg Config[In], patience int64) schedule[In, Out] 
 		levels:   cfg.Priorities,
 		grouped:  cfg.Group != nil,
 		tenanted: cfg.Tenant != nil,
-		weight:   cfg.TenantWeight,
 		patience: patience,
 		byGroup:  make(map[string]*group[In, Out]),
 		tenants:  make(map[string]*tenant),
@@ -92,32 +90,29 @@ func (s *schedule[In, Out]) group(name string) *group[In, Out] {
 	return g
 }
 
-func (s *schedule[In, Out]) tenant(name string) *tenant {
-	t := s.tenants[name]
+func (s *schedule[In, Out]) tenant(w *waiter[In, Out]) *tenant {
+	t := s.tenants[w.tenant]
 	if t == nil {
 		// Who comes back owes nothing and has saved nothing.
-		t = &tenant{weight: 1, pace: s.clock}
-		if s.weight != nil {
-			t.weight = float64(max(1, s.weight(name)))
-		}
-		s.tenants[name] = t
+		t = &tenant{weight: w.share(), pace: s.clock}
+		s.tenants[w.tenant] = t
 		s.weights += t.weight
 	}
 	return t
 }
 
-func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], name string) *flow[In, Out] {
+func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], w *waiter[In, Out]) *flow[In, Out] {
 	if !s.tenanted && len(l.flows) == 1 {
 		return l.flows[0]
 	}
-	f := l.byTenant[name]
+	f := l.byTenant[w.tenant]
 	if f == nil {
-		f = &flow[In, Out]{group: g, tenant: s.tenant(name)}
+		f = &flow[In, Out]{group: g, tenant: s.tenant(w)}
 		f.pace = f.tenant.pace
 		if l.byTenant == nil {
 			l.byTenant = make(map[string]*flow[In, Out])
 		}
-		l.byTenant[name] = f
+		l.byTenant[w.tenant] = f
 		heap.Push(&l.flows, f)
 	}
 	return f
@@ -126,7 +121,7 @@ func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], name stri
 func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 	g := s.group(w.of)
 	l := &g.levels[w.level]
-	f := s.flow(g, l, w.tenant)
+	f := s.flow(g, l, w)
 	w.queued, w.flow = true, f
 	f.push(w)
 	if s.aged() {
@@ -248,13 +243,12 @@ func (s *schedule[In, Out]) overdue(g *group[In, Out], now int64) *waiter[In, Ou
 }
 
 // displace returns the item that should lose its place in a full queue to one
-// of that level and tenant, or nil if all have at least as good a claim: the
-// newest of the least urgent level, if that is less urgent; else, of the same
-// level, the newest of a tenant that has more than its share of the places,
-// if the other has less.
-func (s *schedule[In, Out]) displace(levelOf int, tenantName string) *waiter[In, Out] {
+// like w, or nil if all have at least as good a claim: the newest of the least
+// urgent level, if that is less urgent; else, of the same level, the newest of a
+// tenant that has more than its share of the places, if w's has less.
+func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	worst := s.levels - 1
-	for worst > levelOf && !s.any(worst) {
+	for worst > int(w.level) && !s.any(worst) {
 		worst--
 	}
 	newest := func(entitled func(*waiter[In, Out]) bool) *waiter[In, Out] {
@@ -270,22 +264,13 @@ func (s *schedule[In, Out]) displace(levelOf int, tenantName string) *waiter[In,
 		}
 		return found
 	}
-	if worst > levelOf {
+	if worst > int(w.level) {
 		return newest(func(*waiter[In, Out]) bool { return true })
 	}
-	if !s.tenanted || !s.any(levelOf) {
+	if !s.tenanted || !s.any(worst) {
 		return nil
 	}
-	weights, weight, has := s.weights, 0.0, 0
-	if t := s.tenants[tenantName]; t != nil {
-		weight, has = t.weight, t.n
-	} else {
-		weight = 1
-		if s.weight != nil {
-			weight = float64(max(1, s.weight(tenantName)))
-		}
-		weights += weight
-	}
+	weight, weights, has := s.share(w)
 	places := float64(s.n) / weights // for a weight of 1
 	if float64(has+1) > places*weight {
 		return nil
@@ -305,19 +290,17 @@ func (s *schedule[In, Out]) any(level int) bool {
 	return false
 }
 
-// share returns which part of the backend a tenant of that name would have
-// now, and the units of it that wait already.
-func (s *schedule[In, Out]) share(name string) (part float64, waiting int) {
-	t := s.tenants[name]
-	if t != nil {
-		return t.weight / s.weights, t.n
+// share returns the weight of w's tenant, of all tenants that wait and w's, and
+// how many items of w's tenant wait.
+func (s *schedule[In, Out]) share(w *waiter[In, Out]) (weight, weights float64, waiting int) {
+	if t := s.tenants[w.tenant]; t != nil {
+		return t.weight, s.weights, t.n
 	}
-	weight := 1.0
-	if s.weight != nil {
-		weight = float64(max(1, s.weight(name)))
-	}
-	return weight / (s.weights + weight), 0
+	return w.share(), s.weights + w.share(), 0
 }
+
+// share returns what TenantWeight said.
+func (w *waiter[In, Out]) share() float64 { return float64(max(1, w.weight)) }
 
 // before orders items of two groups.
 func (w *waiter[In, Out]) before(other *waiter[In, Out]) bool {

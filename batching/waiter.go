@@ -32,6 +32,7 @@ type waiter[In, Out any] struct {
 type rest[In, Out any] struct {
 	of           string // its group
 	tenant       string
+	weight       int              // its tenant's
 	newer, older *waiter[In, Out] // in its level, by arrival
 }
 
