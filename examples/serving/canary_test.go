@@ -16,7 +16,7 @@ import (
 
 // class answers with the given class.
 func class(n int) runFunc {
-	return func(_ context.Context, _ [][]float32, out []batching.Slot[answer]) error {
+	return func(_ context.Context, _ []item, out []batching.Slot[answer]) error {
 		for i := range out {
 			var a answer
 			a.probabilities[n] = 1
@@ -28,7 +28,7 @@ func class(n int) runFunc {
 
 // takes answers rightly, but after d.
 func takes(d time.Duration) runFunc {
-	return func(ctx context.Context, in [][]float32, out []batching.Slot[answer]) error {
+	return func(ctx context.Context, in []item, out []batching.Slot[answer]) error {
 		<-time.After(d)
 		return class(0)(ctx, in, out)
 	}
@@ -56,14 +56,14 @@ func TestCanary(t *testing.T) {
 		{"hangs for all", takes(time.Minute), 5, "deadline exceeded"},
 		{"overloaded, but moves", takes(300 * time.Millisecond), 15, ""},
 		{"hangs behind a full queue", takes(time.Minute), 22, "queue is full"},
-		{"fails", func(context.Context, [][]float32, []batching.Slot[answer]) error { return errors.New("no weights") }, 0, "no weights"},
-		{"gives up on its own", func(context.Context, [][]float32, []batching.Slot[answer]) error { return context.DeadlineExceeded }, 0, "deadline exceeded"},
+		{"fails", func(context.Context, []item, []batching.Slot[answer]) error { return errors.New("no weights") }, 0, "no weights"},
+		{"gives up on its own", func(context.Context, []item, []batching.Slot[answer]) error { return context.DeadlineExceeded }, 0, "deadline exceeded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &model{net: net, held: held, batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 20, Instances: 2}, tt.run)}
+				m := &model{net: net, held: held, batcher: newBatcher(t, batching.Config[item]{MaxBatchSize: 1, MaxQueue: 20, Instances: 2}, tt.run)}
 				for range tt.queued {
-					go m.batcher.Do(t.Context(), nil)
+					go m.batcher.Do(t.Context(), item{})
 					synctest.Wait()
 				}
 				// What package health gives it.
@@ -84,13 +84,13 @@ func TestCanary(t *testing.T) {
 // A full queue is well as long as it moves from one canary to the next.
 func TestCanaryAndAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &model{batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 20}, takes(3*time.Second)), held: make([]digits.Digit, 1)}
+		m := &model{batcher: newBatcher(t, batching.Config[item]{MaxBatchSize: 1, MaxQueue: 20}, takes(3*time.Second)), held: make([]digits.Digit, 1)}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for range 100 { // callers that never tire
 			go func() {
 				for ctx.Err() == nil {
-					if _, err := m.batcher.Do(ctx, nil); err != nil {
+					if _, err := m.batcher.Do(ctx, item{}); err != nil {
 						<-time.After(time.Millisecond)
 					}
 				}
