@@ -11,7 +11,6 @@ import (
 
 	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
-	"github.com/ballast-go/ballast/health"
 )
 
 // class answers with the given class.
@@ -111,6 +110,49 @@ func TestCanaryAndAFullQueue(t *testing.T) {
 	})
 }
 
+// A replica that sheds is well as long as it computes something.
+func TestCanaryAndShedding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := make(chan struct{})
+		m := &model{held: make([]digits.Digit, 1), batcher: newBatcher(t, batching.Config[item]{MaxBatchSize: 1, TargetLatency: 100 * time.Millisecond, BatchTimeout: time.Second},
+			func(ctx context.Context, in []item, out []batching.Slot[answer]) error {
+				if in[0].level == background {
+					<-hangs
+				}
+				return takes(80*time.Millisecond)(ctx, in, out)
+			})}
+		defer close(hangs)
+		canary := func() error {
+			err := m.canary(t.Context())
+			synctest.Wait()
+			return err
+		}
+		if err := canary(); err != nil {
+			t.Errorf("an idle replica: %v", err)
+		}
+		go m.batcher.Do(t.Context(), item{})
+		synctest.Wait()
+		if err := canary(); err != nil {
+			t.Errorf("a busy replica that sheds the canary: %v", err)
+		}
+		<-time.After(200 * time.Millisecond)
+		if err := canary(); err != nil {
+			t.Errorf("then: %v", err)
+		}
+		go m.batcher.Do(t.Context(), item{level: background})
+		synctest.Wait()
+		m.canary(t.Context()) // what ended before may count once
+		if err := canary(); !errors.Is(err, batching.ErrShed) {
+			t.Errorf("a replica that sheds because it hangs: %v", err)
+		}
+		before := m.finished()
+		<-time.After(2 * time.Second)
+		if s := m.batcher.Stats(); s.Timeouts != 1 || m.finished() != before {
+			t.Errorf("%d runs hang, %d are taken for finished", s.Timeouts, m.finished()-before)
+		}
+	})
+}
+
 // A bad backend makes the replica unready, though its weights are well.
 func TestBadBackendIsNotReady(t *testing.T) {
 	for name, run := range map[string]runFunc{"hangs": takes(time.Hour), "nonsense": class(1)} {
@@ -121,17 +163,7 @@ func TestBadBackendIsNotReady(t *testing.T) {
 					if resp := ask(t, s.handler(), "GET", "/readyz", ""); resp.StatusCode != http.StatusOK {
 						t.Fatalf("it begins with %d", resp.StatusCode)
 					}
-					if err := s.close(); err != nil {
-						t.Fatal(err)
-					}
-					for each, m := range s.models {
-						m.batcher = newBatcher(t, s.cfg.batching(each), class(0))
-					}
-					s.models[id].batcher = newBatcher(t, s.cfg.batching(id), run)
-					var err error
-					if s.health, err = health.New(s.healthConfig()); err != nil {
-						t.Fatal(err)
-					}
+					replaceBackends(t, s, id, run)
 					<-time.After(12 * time.Second)
 					if resp := ask(t, s.handler(), "GET", "/readyz", ""); resp.StatusCode != http.StatusServiceUnavailable {
 						t.Errorf("readyz says %d", resp.StatusCode)
