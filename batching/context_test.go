@@ -136,7 +136,7 @@ func TestContextsMadeFromRuns(t *testing.T) {
 					before := runtime.NumGoroutine()
 					for range each {
 						child, cancel := context.WithCancel(ctx)
-						timed, cancelTimed := context.WithTimeout(context.WithValue(child, 1, 2), time.Hour)
+						timed, cancelTimed := context.WithTimeout(context.WithValue(child, leakMark{}, 2), time.Hour)
 						context.AfterFunc(ctx, func() { called.Add(1) })
 						if early {
 							context.AfterFunc(ctx, func() { t.Error("stopped, but called") })()
