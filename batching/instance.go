@@ -178,6 +178,9 @@ func (b *Batcher[In, Out]) execute(work *batch[In, Out]) {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 			panicked = true
 		}
+		if b.cfg.BatchTimeout > 0 {
+			b.returnLate(work)
+		}
 		for i := range work.out {
 			work.out[i].Fail(err) // answered slots ignore it
 		}
