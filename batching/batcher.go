@@ -15,14 +15,13 @@ import (
 // A Batcher gathers items from concurrent calls of Do into batches. Make one
 // with [New], and Close it. All methods are safe for concurrent use.
 type Batcher[In, Out any] struct {
-	run      func(ctx context.Context, in []In, out []Slot[Out]) error
-	cfg      Config[In]
-	full     int       // items that make a batch worth no more waiting
-	claims   bool      // some of Priority, Tenant, Group and Cost is set
-	epoch    time.Time // New; times are nanoseconds since
-	patience int64     // the due of items that have no deadline, from when they came
-	pool     sync.Pool // of *waiter[In, Out]
-	done     chan struct{}
+	run    func(ctx context.Context, in []In, out []Slot[Out]) error
+	cfg    Config[In]
+	full   int       // items that make a batch worth no more waiting
+	claims bool      // some of Priority, Tenant, Group and Cost is set
+	epoch  time.Time // New; times are nanoseconds since
+	pool   sync.Pool // of *waiter[In, Out]
+	done   chan struct{}
 
 	rejectedFull, rejectedClosed, shed atomic.Uint64
 

@@ -63,7 +63,7 @@
 // # Errors
 //
 // [WriteError] maps them so, and every body is application/problem+json.
-// Package batchinggrpc does the same for gRPC.
+// batchinggrpc.Status(ctx, err) does the same for gRPC.
 //
 //	ErrQueueFull                   503  queue-full, Retry-After
 //	ErrShed                        503  shed, Retry-After

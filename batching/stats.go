@@ -14,7 +14,8 @@ import "time"
 // that end before the queue for another reason than those here (context
 // already over, ErrReentrant, ErrTooLarge) are not counted.
 type Stats struct {
-	Name string // Config.Name
+	Name     string // Config.Name
+	MaxQueue int    // Config.MaxQueue, or its default: what Queued can come to
 
 	Submitted      uint64 // calls accepted into the queue
 	RejectedFull   uint64 // calls that failed with ErrQueueFull, and were not accepted
@@ -108,6 +109,7 @@ func (b *Batcher[In, Out]) Stats() Stats {
 	now := b.now()
 	s := Stats{
 		Name:           b.cfg.Name,
+		MaxQueue:       b.cfg.MaxQueue,
 		RejectedFull:   b.rejectedFull.Load(),
 		RejectedClosed: b.rejectedClosed.Load(),
 		Shed:           b.shed.Load(),
