@@ -40,6 +40,7 @@ type Batcher[In, Out any] struct {
 	calls chan struct{} // capacity 1: the office, on its way to an instance
 	pokes chan struct{} // capacity 1: wakes a lingering collector
 
+	post  post[Out]
 	speed speed
 	ahead []load // what waits, by level; kept only for TargetLatency
 
@@ -54,7 +55,7 @@ type Batcher[In, Out any] struct {
 	memory     [][]In            // by instance: the last batch's, to be used again
 	batches    []*batch[In, Out] // inside run, those that hang included
 	vacant     []*instance       // those whose run hangs and was not replaced
-	settling   []settling        // runs that are over, but not yet counted in ledger
+	settling   []settling[Out]   // runs that are over, but not yet counted in ledger
 }
 
 // The states of Batcher.office.
@@ -67,7 +68,7 @@ const (
 const closedBit = 1
 
 // New starts a Batcher that answers items by calling run, on cfg.Instances
-// goroutines that live until Close or Abort. It reports everything that is
+// goroutines and one more that live until Close or Abort. It reports everything that is
 // wrong with its arguments at once.
 //
 // run gets 1 to cfg.MaxBatchSize items and as many slots; it answers in[i]
@@ -118,6 +119,11 @@ func New[In, Out any](run func(ctx context.Context, in []In, out []Slot[Out]) er
 	for i := range cfg.Instances {
 		b.instances = append(b.instances, b.newInstance(i))
 	}
+	b.post.wake, b.post.stop = make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(b.done)
+		b.post.serve()
+	}()
 	for _, inst := range b.instances {
 		go b.serve(inst)
 	}

@@ -73,7 +73,7 @@ func (b *Batcher[In, Out]) serve(inst *instance) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.goroutines--; b.goroutines == 0 {
-			close(b.done)
+			close(b.post.stop)
 		}
 	}()
 	for inst != nil {

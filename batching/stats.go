@@ -129,7 +129,7 @@ func (b *Batcher[In, Out]) Stats() Stats {
 		if work.hung {
 			continue // folded, and its instance is not there any more
 		}
-		l.fold(&work.tally, 0)
+		l.fold(work.outcomes.Load(), 0)
 		inst := &s.Instances[work.inst.id]
 		inst.Batches++
 		inst.BusyTime += time.Duration(now - work.start)
@@ -137,7 +137,7 @@ func (b *Batcher[In, Out]) Stats() Stats {
 		used += work.gain * weigh(now-work.start)
 	}
 	for _, t := range b.settling {
-		l.fold(t.tally, t.late)
+		l.fold(t.outcomes.Load(), t.late)
 	}
 	for range b.vacant {
 		used += weigh(now) // it can take nothing
