@@ -27,7 +27,7 @@ type schedule[In, Out any] struct {
 	byGroup map[string]*group[In, Out]
 	tenants map[string]*tenant
 	weights float64 // of all of tenants, added up
-	clock   float64 // virtual time: the pace of the tenant served last
+	clock   float64 // virtual time: the furthest pace of those served
 	turn    uint    // places given
 	leaders uint    // batches led
 }
@@ -50,8 +50,11 @@ type level[In, Out any] struct {
 }
 
 // tenant is who shares. Its pace is its virtual time: what it got, divided by
-// its weight. The tenant with the lowest is next (start-time fair queueing,
-// Goyal, Vin and Cheng, SIGCOMM 1996).
+// its weight. The one whose pace would be lowest after its next item is next,
+// and who comes, or comes back, starts at the furthest pace of those served
+// (self-clocked fair queueing, Golestani, INFOCOM 1994). So nobody is ahead of
+// that pace, and a tenant can be forgotten as soon as nothing of it waits: it
+// neither owes nor has saved. By the pace before the item it would owe.
 type tenant struct {
 	n      int
 	weight float64
@@ -93,7 +96,6 @@ func (s *schedule[In, Out]) group(name string) *group[In, Out] {
 func (s *schedule[In, Out]) tenant(w *waiter[In, Out]) *tenant {
 	t := s.tenants[w.tenant]
 	if t == nil {
-		// Who comes back owes nothing and has saved nothing.
 		t = &tenant{weight: w.share(), pace: s.clock}
 		s.tenants[w.tenant] = t
 		s.weights += t.weight
@@ -107,13 +109,14 @@ func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], w *waiter
 	}
 	f := l.byTenant[w.tenant]
 	if f == nil {
-		f = &flow[In, Out]{group: g, tenant: s.tenant(w)}
-		f.pace = f.tenant.pace
+		f = &flow[In, Out]{group: g, tenant: s.tenant(w), index: nowhere}
 		if l.byTenant == nil {
 			l.byTenant = make(map[string]*flow[In, Out])
 		}
 		l.byTenant[w.tenant] = f
-		heap.Push(&l.flows, f)
+		if !s.tenanted {
+			l.flows = append(l.flows, f) // for good
+		}
 	}
 	return f
 }
@@ -124,6 +127,9 @@ func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 	f := s.flow(g, l, w)
 	w.queued, w.flow = true, f
 	f.push(w)
+	if s.tenanted && f.head() == w {
+		l.flows.update(f)
+	}
 	if s.aged() {
 		l.add(w)
 	}
@@ -139,6 +145,7 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	f := w.flow
 	g := f.group
 	l := &g.levels[w.level]
+	headed := f.head() == w
 	f.remove(w)
 	if s.aged() {
 		l.drop(w)
@@ -150,9 +157,13 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	g.units -= w.units
 	l.n--
 	f.tenant.n--
-	if s.tenanted && f.empty() {
+	switch {
+	case !s.tenanted:
+	case f.empty():
 		heap.Remove(&l.flows, f.index)
 		delete(l.byTenant, w.tenant)
+	case headed:
+		l.flows.update(f)
 	}
 	if s.tenanted && f.tenant.n == 0 {
 		s.weights -= f.tenant.weight
@@ -172,9 +183,8 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 func (s *schedule[In, Out]) serve(w *waiter[In, Out]) {
 	s.turn++
 	if s.tenanted {
-		t := w.flow.tenant
-		s.clock = max(s.clock, t.pace)
-		t.pace += float64(w.units) / t.weight
+		w.flow.tenant.pace = w.finish()
+		s.clock = max(s.clock, w.flow.tenant.pace)
 	}
 	s.remove(w)
 }
@@ -194,7 +204,7 @@ func (s *schedule[In, Out]) leader(now int64) *waiter[In, Out] {
 	}
 	first := s.best(s.groups[0])
 	for _, g := range s.groups[1:] {
-		if w := s.best(g); w.before(first) {
+		if w := s.best(g); s.before(w, first) {
 			first = w
 		}
 	}
@@ -302,17 +312,26 @@ func (s *schedule[In, Out]) share(w *waiter[In, Out]) (weight, weights float64, 
 // share returns what TenantWeight said.
 func (w *waiter[In, Out]) share() float64 { return float64(max(1, w.weight)) }
 
-// before orders items of two groups.
-func (w *waiter[In, Out]) before(other *waiter[In, Out]) bool {
-	switch {
-	case w.level != other.level:
+// before reports whether w, of one group, goes before other, of another.
+func (s *schedule[In, Out]) before(w, other *waiter[In, Out]) bool {
+	if w.level != other.level {
 		return w.level < other.level
-	case w.flow.tenant.pace != other.flow.tenant.pace:
-		return w.flow.tenant.pace < other.flow.tenant.pace
-	case w.due != other.due:
-		return w.due < other.due
 	}
-	return w.since < other.since
+	if s.tenanted && w.finish() != other.finish() {
+		return w.finish() < other.finish()
+	}
+	return w.earlier(other)
+}
+
+// finish returns the pace of w's tenant if w is served next.
+func (w *waiter[In, Out]) finish() float64 {
+	t := w.flow.tenant
+	return t.pace + float64(w.units)/t.weight
+}
+
+// earlier orders by deadline, then arrival.
+func (w *waiter[In, Out]) earlier(other *waiter[In, Out]) bool {
+	return w.due < other.due || w.due == other.due && w.since < other.since
 }
 
 func (l *level[In, Out]) add(w *waiter[In, Out]) {
