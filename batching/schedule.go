@@ -25,11 +25,9 @@ type schedule[In, Out any] struct {
 	units   int64
 	groups  []*group[In, Out] // those that something waits for; without groups always one
 	byGroup map[string]*group[In, Out]
-	tenants map[string]*tenant
-	weights float64 // of all of tenants, added up
-	clock   float64 // virtual time: the furthest pace of those served
-	turn    uint    // places given
-	leaders uint    // batches led
+	shared  []sharing // by level
+	turn    uint      // places given
+	leaders uint      // batches led
 }
 
 // group is what may share a batch.
@@ -47,6 +45,15 @@ type level[In, Out any] struct {
 	oldest, newest *waiter[In, Out] // by arrival; kept only if the schedule needs it
 	flows          flows[In, Out]
 	byTenant       map[string]*flow[In, Out]
+}
+
+// sharing is between the tenants that wait at one priority, in whatever group.
+// What one has at another priority does not count: it could be nobody else's.
+type sharing struct {
+	n       int
+	tenants map[string]*tenant
+	weights float64 // of all of tenants, added up
+	clock   float64 // virtual time: the furthest pace of those served
 }
 
 // tenant is who shares. Its pace is its virtual time: what it got, divided by
@@ -69,7 +76,10 @@ func newSchedule[In, Out any](cfg Config[In], patience int64) schedule[In, Out] 
 		tenanted: cfg.Tenant != nil,
 		patience: patience,
 		byGroup:  make(map[string]*group[In, Out]),
-		tenants:  make(map[string]*tenant),
+		shared:   make([]sharing, cfg.Priorities),
+	}
+	for i := range s.shared {
+		s.shared[i].tenants = make(map[string]*tenant)
 	}
 	if !s.grouped {
 		s.group("")
@@ -94,11 +104,12 @@ func (s *schedule[In, Out]) group(name string) *group[In, Out] {
 }
 
 func (s *schedule[In, Out]) tenant(w *waiter[In, Out]) *tenant {
-	t := s.tenants[w.tenant]
+	of := &s.shared[w.level]
+	t := of.tenants[w.tenant]
 	if t == nil {
-		t = &tenant{weight: w.share(), pace: s.clock}
-		s.tenants[w.tenant] = t
-		s.weights += t.weight
+		t = &tenant{weight: w.share(), pace: of.clock}
+		of.tenants[w.tenant] = t
+		of.weights += t.weight
 	}
 	return t
 }
@@ -138,6 +149,7 @@ func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 	g.n++
 	g.units += w.units
 	l.n++
+	s.shared[w.level].n++
 	f.tenant.n++
 }
 
@@ -156,6 +168,8 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	g.n--
 	g.units -= w.units
 	l.n--
+	of := &s.shared[w.level]
+	of.n--
 	f.tenant.n--
 	switch {
 	case !s.tenanted:
@@ -166,8 +180,8 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 		l.flows.update(f)
 	}
 	if s.tenanted && f.tenant.n == 0 {
-		s.weights -= f.tenant.weight
-		delete(s.tenants, w.tenant)
+		of.weights -= f.tenant.weight
+		delete(of.tenants, w.tenant)
 	}
 	if s.grouped && g.n == 0 {
 		last := len(s.groups) - 1
@@ -183,8 +197,9 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 func (s *schedule[In, Out]) serve(w *waiter[In, Out]) {
 	s.turn++
 	if s.tenanted {
+		of := &s.shared[w.level]
 		w.flow.tenant.pace = w.finish()
-		s.clock = max(s.clock, w.flow.tenant.pace)
+		of.clock = max(of.clock, w.flow.tenant.pace)
 	}
 	s.remove(w)
 }
@@ -258,7 +273,7 @@ func (s *schedule[In, Out]) overdue(g *group[In, Out], now int64) *waiter[In, Ou
 // tenant that has more than its share of the places, if w's has less.
 func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	worst := s.levels - 1
-	for worst > int(w.level) && !s.any(worst) {
+	for worst > int(w.level) && s.shared[worst].n == 0 {
 		worst--
 	}
 	newest := func(entitled func(*waiter[In, Out]) bool) *waiter[In, Out] {
@@ -277,11 +292,11 @@ func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	if worst > int(w.level) {
 		return newest(func(*waiter[In, Out]) bool { return true })
 	}
-	if !s.tenanted || !s.any(worst) {
+	if !s.tenanted {
 		return nil
 	}
 	weight, weights, has := s.share(w)
-	places := float64(s.n) / weights // for a weight of 1
+	places := float64(s.shared[worst].n) / weights // for a weight of 1
 	if float64(has+1) > places*weight {
 		return nil
 	}
@@ -290,23 +305,14 @@ func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	})
 }
 
-// any reports whether something waits at a level.
-func (s *schedule[In, Out]) any(level int) bool {
-	for _, g := range s.groups {
-		if g.levels[level].n > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// share returns the weight of w's tenant, of all tenants that wait and w's, and
-// how many items of w's tenant wait.
+// share returns the weight of w's tenant, of all tenants that wait at its level
+// and w's, and how many items of w's tenant wait there.
 func (s *schedule[In, Out]) share(w *waiter[In, Out]) (weight, weights float64, waiting int) {
-	if t := s.tenants[w.tenant]; t != nil {
-		return t.weight, s.weights, t.n
+	of := &s.shared[w.level]
+	if t := of.tenants[w.tenant]; t != nil {
+		return t.weight, of.weights, t.n
 	}
-	return w.share(), s.weights + w.share(), 0
+	return w.share(), of.weights + w.share(), 0
 }
 
 // share returns what TenantWeight said.

@@ -152,3 +152,28 @@ func TestDeadlineBreaksATieBetweenTenants(t *testing.T) {
 		f.wantOrder(t, "4 3|2 1|0")
 	})
 }
+
+// What a tenant could not have at a level that was not served it does not have
+// in advance of those who come later.
+func TestWaitingAtALowLevelSavesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFloor(t, batching.Config[task]{
+			MaxBatchSize: 4, Tenant: taskTenant, Priority: taskLevel, Priorities: 2,
+		})
+		all, stop := context.WithCancel(t.Context())
+		urgent, end := context.WithCancel(all)
+		f.keep(urgent, 50, task{tenant: "urgent"})
+		f.keep(all, 50, task{tenant: "early", level: 1})
+		f.forBatches(400) // less than it takes to age
+		end()
+		f.forBatches(1)
+		f.keep(all, 50, task{tenant: "late", level: 1})
+		f.forget()
+		f.forBatches(100)
+		got := f.computed(taskTenant)
+		near(t, "early", got["early"], 200, 0.1)
+		near(t, "late", got["late"], 200, 0.1)
+		stop()
+		f.end(t)
+	})
+}
