@@ -65,6 +65,9 @@ func (b *Batcher[In, Out]) classify(w *waiter[In, Out]) error {
 	}
 	if cfg.Tenant != nil {
 		w.tenant = cfg.Tenant(w.in)
+		if cfg.TenantWeight != nil {
+			w.weight = cfg.TenantWeight(w.tenant)
+		}
 	}
 	if cfg.Group != nil {
 		w.of = cfg.Group(w.in)
@@ -111,7 +114,7 @@ func (b *Batcher[In, Out]) displace(w *waiter[In, Out]) bool {
 	if b.places.Load()&closedBit != 0 {
 		return false
 	}
-	loser := b.schedule.displace(int(w.level), w.tenant)
+	loser := b.schedule.displace(w)
 	if loser == nil {
 		return false
 	}
@@ -167,9 +170,9 @@ func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
 		// Others may be what is ahead, and this tenant have its share.
 		b.mu.Lock()
 		b.drain()
-		part, waiting := b.schedule.share(w.tenant)
+		weight, weights, waiting := b.schedule.share(w)
 		b.mu.Unlock()
-		mine := int64(float64(waiting) / part)
+		mine := int64(float64(waiting) * weights / weight)
 		if mine < items {
 			units = int64(float64(units) * float64(mine) / float64(max(1, items)))
 			if fair := b.estimate(mine, units, w); w.since+fair <= w.limit {

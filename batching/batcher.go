@@ -15,14 +15,13 @@ import (
 // A Batcher gathers items from concurrent calls of Do into batches. Make one
 // with [New], and Close it. All methods are safe for concurrent use.
 type Batcher[In, Out any] struct {
-	run      func(ctx context.Context, in []In, out []Slot[Out]) error
-	cfg      Config[In]
-	full     int       // items that make a batch worth no more waiting
-	claims   bool      // some of Priority, Tenant, Group and Cost is set
-	epoch    time.Time // New; times are nanoseconds since
-	patience int64     // the due of items that have no deadline, from when they came
-	pool     sync.Pool // of *waiter[In, Out]
-	done     chan struct{}
+	run    func(ctx context.Context, in []In, out []Slot[Out]) error
+	cfg    Config[In]
+	full   int       // items that make a batch worth no more waiting
+	claims bool      // some of Priority, Tenant, Group and Cost is set
+	epoch  time.Time // New; times are nanoseconds since
+	pool   sync.Pool // of *waiter[In, Out]
+	done   chan struct{}
 
 	rejectedFull, rejectedClosed, shed atomic.Uint64
 
@@ -41,6 +40,7 @@ type Batcher[In, Out any] struct {
 	calls chan struct{} // capacity 1: the office, on its way to an instance
 	pokes chan struct{} // capacity 1: wakes a lingering collector
 
+	post  post[Out]
 	speed speed
 	ahead []load // what waits, by level; kept only for TargetLatency
 
@@ -55,7 +55,7 @@ type Batcher[In, Out any] struct {
 	memory     [][]In            // by instance: the last batch's, to be used again
 	batches    []*batch[In, Out] // inside run, those that hang included
 	vacant     []*instance       // those whose run hangs and was not replaced
-	settling   []settling        // runs that are over, but not yet counted in ledger
+	settling   []settling[Out]   // runs that are over, but not yet counted in ledger
 }
 
 // The states of Batcher.office.
@@ -68,7 +68,7 @@ const (
 const closedBit = 1
 
 // New starts a Batcher that answers items by calling run, on cfg.Instances
-// goroutines that live until Close or Abort. It reports everything that is
+// goroutines and one more that live until Close or Abort. It reports everything that is
 // wrong with its arguments at once.
 //
 // run gets 1 to cfg.MaxBatchSize items and as many slots; it answers in[i]
@@ -119,6 +119,11 @@ func New[In, Out any](run func(ctx context.Context, in []In, out []Slot[Out]) er
 	for i := range cfg.Instances {
 		b.instances = append(b.instances, b.newInstance(i))
 	}
+	b.post.wake, b.post.stop = make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(b.done)
+		b.post.serve()
+	}()
 	for _, inst := range b.instances {
 		go b.serve(inst)
 	}
@@ -143,10 +148,7 @@ func (b *Batcher[In, Out]) now() int64 { return int64(time.Since(b.epoch)) }
 // leave the memory that it points to alone then.
 func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	var none Out
-	if b.marked(ctx) {
-		return none, ErrReentrant
-	}
-	if err := ctx.Err(); err != nil {
+	if err := b.enter(ctx); err != nil {
 		return none, err
 	}
 	w, err := b.claim(ctx, in)
@@ -173,87 +175,12 @@ func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	return out, err
 }
 
-// DoMany hands in several items at once, so that they can share batches, and
-// waits for all. Each has its own outcome, the same as if it had been given to
-// Do: out[i] or errs[i] is in[i]'s. errs is nil if no item failed. Items that
-// find no place in the queue fail, while those before them go on.
-func (b *Batcher[In, Out]) DoMany(ctx context.Context, in []In) (out []Out, errs []error) {
-	out = make([]Out, len(in))
-	fail := func(i int, err error) {
-		if errs == nil {
-			errs = make([]error, len(in))
-		}
-		errs[i] = err
-	}
-	err := ctx.Err()
+// enter says why a call with ctx is over before it began, or nil.
+func (b *Batcher[In, Out]) enter(ctx context.Context) error {
 	if b.marked(ctx) {
-		err = ErrReentrant
+		return ErrReentrant
 	}
-	if err != nil {
-		for i := range in {
-			fail(i, err)
-		}
-		return out, errs
-	}
-	waiters := make([]*waiter[In, Out], len(in))
-	for i := range in {
-		if waiters[i], err = b.claim(ctx, in[i]); err != nil {
-			fail(i, err)
-		}
-	}
-	done := ctx.Done()
-	all := &company{ready: make(chan struct{}, 1)}
-	var first, last *waiter[In, Out]
-	for i, w := range waiters {
-		if w == nil {
-			continue
-		}
-		if err := b.accept(w); err != nil {
-			fail(i, err)
-			b.recycle(w)
-			waiters[i] = nil
-			continue
-		}
-		w.many = all
-		all.left.Add(1)
-		if first == nil {
-			first = w
-		} else {
-			w.next = last
-		}
-		last = w
-	}
-	if first == nil {
-		return out, errs
-	}
-	b.submit(first, last)
-	select {
-	case <-all.ready:
-	case <-done:
-		gone := int64(0)
-		for i, w := range waiters {
-			if w != nil && b.leave(w) {
-				fail(i, ctx.Err())
-				gone++
-				b.recycle(w)
-				waiters[i] = nil
-			}
-		}
-		if gone == 0 || all.left.Add(-gone) > 0 {
-			<-all.ready
-		}
-	}
-	for i, w := range waiters {
-		if w == nil {
-			continue
-		}
-		out[i] = w.answer
-		if w.err != nil {
-			fail(i, w.err)
-		}
-		b.recycle(w)
-	}
-	return out, errs
+	return ctx.Err()
 }
 
 // marked reports whether ctx comes from this batcher's run.

@@ -24,9 +24,9 @@ const (
 // Config shapes a [Batcher]. The zero value is useful; a negative number is
 // an error. In is the type of one input.
 //
-// Priority, Tenant, Group and Cost are called once for an item, on the
-// goroutine of its Do and before it is queued: they may be called at the same
-// time, and a panic in one is its caller's own.
+// Priority, Tenant, TenantWeight, Group and Cost are called once for an item, on
+// the goroutine of its Do and before it is queued: they may be called at the
+// same time, and a panic in one is its caller's own.
 type Config[In any] struct {
 	// Name tells batchers apart in Stats and in Close's error. It may be empty.
 	Name string
@@ -101,8 +101,8 @@ type Config[In any] struct {
 	Tenant func(In) string
 
 	// TenantWeight returns a tenant's share in proportion to others'; below 1
-	// counts as 1. nil means 1 for all. It needs Tenant. It is called with the
-	// batcher's lock held: it must be quick and must not call the batcher.
+	// counts as 1. nil means 1 for all. It needs Tenant. A change takes effect
+	// when nothing of the tenant waits.
 	TenantWeight func(tenant string) int
 
 	// Group returns what an item must have in common with the others of its

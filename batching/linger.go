@@ -1,6 +1,9 @@
 package batching
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 const (
 	// lingerProbe is how often a collector lingers although nobody came when
@@ -63,10 +66,12 @@ func (b *Batcher[In, Out]) linger(inst *instance) sealReason {
 			b.mu.Unlock()
 			return reason
 		}
-		target := b.places.Load()>>1 + int64(missing)
+		target := int64(b.schedule.n + missing)
 		b.poke.Store(target)
 		b.mu.Unlock()
-		if places := b.places.Load(); places>>1 < target && places&closedBit == 0 {
+		if places := b.places.Load(); places>>1 >= target || places&closedBit != 0 {
+			runtime.Gosched() // they have come since, and are on their way through the inbox
+		} else {
 			inst.linger.Reset(time.Duration(wait))
 			select {
 			case <-inst.linger.C:

@@ -19,18 +19,15 @@ type schedule[In, Out any] struct {
 	levels   int
 	grouped  bool
 	tenanted bool
-	weight   func(tenant string) int // nil: all 1
-	patience int64                   // how long an item waits before it is overdue
+	patience int64 // how long an item waits before it is overdue
 
 	n       int
 	units   int64
 	groups  []*group[In, Out] // those that something waits for; without groups always one
 	byGroup map[string]*group[In, Out]
-	tenants map[string]*tenant
-	weights float64 // of all of tenants, added up
-	clock   float64 // virtual time: the pace of the tenant served last
-	turn    uint    // places given
-	leaders uint    // batches led
+	shared  []sharing // by level
+	turn    uint      // places given
+	leaders uint      // batches led
 }
 
 // group is what may share a batch.
@@ -50,9 +47,21 @@ type level[In, Out any] struct {
 	byTenant       map[string]*flow[In, Out]
 }
 
+// sharing is between the tenants that wait at one priority, in whatever group.
+// What one has at another priority does not count: it could be nobody else's.
+type sharing struct {
+	n       int
+	tenants map[string]*tenant
+	weights float64 // of all of tenants, added up
+	clock   float64 // virtual time: the furthest pace of those served
+}
+
 // tenant is who shares. Its pace is its virtual time: what it got, divided by
-// its weight. The tenant with the lowest is next (start-time fair queueing,
-// Goyal, Vin and Cheng, SIGCOMM 1996).
+// its weight. The one whose pace would be lowest after its next item is next,
+// and who comes, or comes back, starts at the furthest pace of those served
+// (self-clocked fair queueing, Golestani, INFOCOM 1994). So nobody is ahead of
+// that pace, and a tenant can be forgotten as soon as nothing of it waits: it
+// neither owes nor has saved. By the pace before the item it would owe.
 type tenant struct {
 	n      int
 	weight float64
@@ -65,10 +74,12 @@ func newSchedule[In, Out any](cfg Config[In], patience int64) schedule[In, Out] 
 		levels:   cfg.Priorities,
 		grouped:  cfg.Group != nil,
 		tenanted: cfg.Tenant != nil,
-		weight:   cfg.TenantWeight,
 		patience: patience,
 		byGroup:  make(map[string]*group[In, Out]),
-		tenants:  make(map[string]*tenant),
+		shared:   make([]sharing, cfg.Priorities),
+	}
+	for i := range s.shared {
+		s.shared[i].tenants = make(map[string]*tenant)
 	}
 	if !s.grouped {
 		s.group("")
@@ -92,33 +103,31 @@ func (s *schedule[In, Out]) group(name string) *group[In, Out] {
 	return g
 }
 
-func (s *schedule[In, Out]) tenant(name string) *tenant {
-	t := s.tenants[name]
+func (s *schedule[In, Out]) tenant(w *waiter[In, Out]) *tenant {
+	of := &s.shared[w.level]
+	t := of.tenants[w.tenant]
 	if t == nil {
-		// Who comes back owes nothing and has saved nothing.
-		t = &tenant{weight: 1, pace: s.clock}
-		if s.weight != nil {
-			t.weight = float64(max(1, s.weight(name)))
-		}
-		s.tenants[name] = t
-		s.weights += t.weight
+		t = &tenant{weight: w.share(), pace: of.clock}
+		of.tenants[w.tenant] = t
+		of.weights += t.weight
 	}
 	return t
 }
 
-func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], name string) *flow[In, Out] {
+func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], w *waiter[In, Out]) *flow[In, Out] {
 	if !s.tenanted && len(l.flows) == 1 {
 		return l.flows[0]
 	}
-	f := l.byTenant[name]
+	f := l.byTenant[w.tenant]
 	if f == nil {
-		f = &flow[In, Out]{group: g, tenant: s.tenant(name)}
-		f.pace = f.tenant.pace
+		f = &flow[In, Out]{group: g, tenant: s.tenant(w), index: nowhere}
 		if l.byTenant == nil {
 			l.byTenant = make(map[string]*flow[In, Out])
 		}
-		l.byTenant[name] = f
-		heap.Push(&l.flows, f)
+		l.byTenant[w.tenant] = f
+		if !s.tenanted {
+			l.flows = append(l.flows, f) // for good
+		}
 	}
 	return f
 }
@@ -126,9 +135,12 @@ func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], name stri
 func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 	g := s.group(w.of)
 	l := &g.levels[w.level]
-	f := s.flow(g, l, w.tenant)
+	f := s.flow(g, l, w)
 	w.queued, w.flow = true, f
 	f.push(w)
+	if s.tenanted && f.head() == w {
+		l.flows.update(f)
+	}
 	if s.aged() {
 		l.add(w)
 	}
@@ -137,6 +149,7 @@ func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 	g.n++
 	g.units += w.units
 	l.n++
+	s.shared[w.level].n++
 	f.tenant.n++
 }
 
@@ -144,6 +157,7 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	f := w.flow
 	g := f.group
 	l := &g.levels[w.level]
+	headed := f.head() == w
 	f.remove(w)
 	if s.aged() {
 		l.drop(w)
@@ -154,14 +168,20 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	g.n--
 	g.units -= w.units
 	l.n--
+	of := &s.shared[w.level]
+	of.n--
 	f.tenant.n--
-	if s.tenanted && f.empty() {
+	switch {
+	case !s.tenanted:
+	case f.empty():
 		heap.Remove(&l.flows, f.index)
 		delete(l.byTenant, w.tenant)
+	case headed:
+		l.flows.update(f)
 	}
 	if s.tenanted && f.tenant.n == 0 {
-		s.weights -= f.tenant.weight
-		delete(s.tenants, w.tenant)
+		of.weights -= f.tenant.weight
+		delete(of.tenants, w.tenant)
 	}
 	if s.grouped && g.n == 0 {
 		last := len(s.groups) - 1
@@ -177,9 +197,9 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 func (s *schedule[In, Out]) serve(w *waiter[In, Out]) {
 	s.turn++
 	if s.tenanted {
-		t := w.flow.tenant
-		s.clock = max(s.clock, t.pace)
-		t.pace += float64(w.units) / t.weight
+		of := &s.shared[w.level]
+		w.flow.tenant.pace = w.finish()
+		of.clock = max(of.clock, w.flow.tenant.pace)
 	}
 	s.remove(w)
 }
@@ -199,7 +219,7 @@ func (s *schedule[In, Out]) leader(now int64) *waiter[In, Out] {
 	}
 	first := s.best(s.groups[0])
 	for _, g := range s.groups[1:] {
-		if w := s.best(g); w.before(first) {
+		if w := s.best(g); s.before(w, first) {
 			first = w
 		}
 	}
@@ -248,13 +268,12 @@ func (s *schedule[In, Out]) overdue(g *group[In, Out], now int64) *waiter[In, Ou
 }
 
 // displace returns the item that should lose its place in a full queue to one
-// of that level and tenant, or nil if all have at least as good a claim: the
-// newest of the least urgent level, if that is less urgent; else, of the same
-// level, the newest of a tenant that has more than its share of the places,
-// if the other has less.
-func (s *schedule[In, Out]) displace(levelOf int, tenantName string) *waiter[In, Out] {
+// like w, or nil if all have at least as good a claim: the newest of the least
+// urgent level, if that is less urgent; else, of the same level, the newest of a
+// tenant that has more than its share of the places, if w's has less.
+func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	worst := s.levels - 1
-	for worst > levelOf && !s.any(worst) {
+	for worst > int(w.level) && s.shared[worst].n == 0 {
 		worst--
 	}
 	newest := func(entitled func(*waiter[In, Out]) bool) *waiter[In, Out] {
@@ -270,23 +289,14 @@ func (s *schedule[In, Out]) displace(levelOf int, tenantName string) *waiter[In,
 		}
 		return found
 	}
-	if worst > levelOf {
+	if worst > int(w.level) {
 		return newest(func(*waiter[In, Out]) bool { return true })
 	}
-	if !s.tenanted || !s.any(levelOf) {
+	if !s.tenanted {
 		return nil
 	}
-	weights, weight, has := s.weights, 0.0, 0
-	if t := s.tenants[tenantName]; t != nil {
-		weight, has = t.weight, t.n
-	} else {
-		weight = 1
-		if s.weight != nil {
-			weight = float64(max(1, s.weight(tenantName)))
-		}
-		weights += weight
-	}
-	places := float64(s.n) / weights // for a weight of 1
+	weight, weights, has := s.share(w)
+	places := float64(s.shared[worst].n) / weights // for a weight of 1
 	if float64(has+1) > places*weight {
 		return nil
 	}
@@ -295,41 +305,39 @@ func (s *schedule[In, Out]) displace(levelOf int, tenantName string) *waiter[In,
 	})
 }
 
-// any reports whether something waits at a level.
-func (s *schedule[In, Out]) any(level int) bool {
-	for _, g := range s.groups {
-		if g.levels[level].n > 0 {
-			return true
-		}
+// share returns the weight of w's tenant, of all tenants that wait at its level
+// and w's, and how many items of w's tenant wait there.
+func (s *schedule[In, Out]) share(w *waiter[In, Out]) (weight, weights float64, waiting int) {
+	of := &s.shared[w.level]
+	if t := of.tenants[w.tenant]; t != nil {
+		return t.weight, of.weights, t.n
 	}
-	return false
+	return w.share(), of.weights + w.share(), 0
 }
 
-// share returns which part of the backend a tenant of that name would have
-// now, and the units of it that wait already.
-func (s *schedule[In, Out]) share(name string) (part float64, waiting int) {
-	t := s.tenants[name]
-	if t != nil {
-		return t.weight / s.weights, t.n
-	}
-	weight := 1.0
-	if s.weight != nil {
-		weight = float64(max(1, s.weight(name)))
-	}
-	return weight / (s.weights + weight), 0
-}
+// share returns what TenantWeight said.
+func (w *waiter[In, Out]) share() float64 { return float64(max(1, w.weight)) }
 
-// before orders items of two groups.
-func (w *waiter[In, Out]) before(other *waiter[In, Out]) bool {
-	switch {
-	case w.level != other.level:
+// before reports whether w, of one group, goes before other, of another.
+func (s *schedule[In, Out]) before(w, other *waiter[In, Out]) bool {
+	if w.level != other.level {
 		return w.level < other.level
-	case w.flow.tenant.pace != other.flow.tenant.pace:
-		return w.flow.tenant.pace < other.flow.tenant.pace
-	case w.due != other.due:
-		return w.due < other.due
 	}
-	return w.since < other.since
+	if s.tenanted && w.finish() != other.finish() {
+		return w.finish() < other.finish()
+	}
+	return w.earlier(other)
+}
+
+// finish returns the pace of w's tenant if w is served next.
+func (w *waiter[In, Out]) finish() float64 {
+	t := w.flow.tenant
+	return t.pace + float64(w.units)/t.weight
+}
+
+// earlier orders by deadline, then arrival.
+func (w *waiter[In, Out]) earlier(other *waiter[In, Out]) bool {
+	return w.due < other.due || w.due == other.due && w.since < other.since
 }
 
 func (l *level[In, Out]) add(w *waiter[In, Out]) {

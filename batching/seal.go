@@ -22,7 +22,7 @@ const (
 // for each batch and never used again, because nobody knows what run, or a
 // goroutine that it left behind, holds on to.
 type batch[In, Out any] struct {
-	tally
+	tally[Out]
 	in    []In
 	out   []Slot[Out]
 	inst  *instance
@@ -158,6 +158,9 @@ func (b *Batcher[In, Out]) begin(work *batch[In, Out], cost int64) {
 	padded := b.padded(float64(n), float64(cost))
 	work.size, work.units = uint64(n), padded
 	work.ctx.batcher = b
+	if !inst.quick && n >= postFrom && b.schedule.n >= b.full {
+		work.post = &b.post
+	}
 	work.gain = b.gain(inst, n, cost, padded)
 	b.batches = append(b.batches, work)
 	b.ledger.batches++
@@ -210,6 +213,7 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 		inst.model.observe(work.units, float64(took), now)
 		b.speed.publish(b.instances, now)
 	}
+	inst.quick = took < int64(quickRun)
 	if inst.watch != nil {
 		inst.watch.Stop()
 	}

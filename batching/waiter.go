@@ -32,6 +32,7 @@ type waiter[In, Out any] struct {
 type rest[In, Out any] struct {
 	of           string // its group
 	tenant       string
+	weight       int              // its tenant's
 	newer, older *waiter[In, Out] // in its level, by arrival
 }
 
@@ -39,6 +40,7 @@ type rest[In, Out any] struct {
 type reply[Out any] struct {
 	ready  chan struct{} // capacity 1
 	many   *company      // if it is one of DoMany's
+	below  *reply[Out]   // in the post
 	answer Out
 	err    error
 }

@@ -12,6 +12,15 @@ func newBallast(s Setup) Peer {
 	if len(s.Devices) > 1 {
 		compute = newDevices(s.Devices).run
 	}
+	cfg := batching.Config[Item]{
+		MaxBatchSize:  s.MaxBatch,
+		MaxQueue:      s.Callers,
+		Instances:     len(s.Devices),
+		TargetLatency: s.TargetLatency,
+	}
+	if s.TargetLatency > 0 {
+		cfg.Cost = func(it Item) int { return it.Cost }
+	}
 	b, err := batching.New(func(_ context.Context, in []Item, out []batching.Slot[uint64]) error {
 		cost := 0
 		for _, it := range in {
@@ -22,11 +31,7 @@ func newBallast(s Setup) Peer {
 			out[i].Set(it.Answer())
 		}
 		return nil
-	}, batching.Config[Item]{
-		MaxBatchSize: s.MaxBatch,
-		MaxQueue:     max(s.Callers, 1),
-		Instances:    len(s.Devices),
-	})
+	}, cfg)
 	if err != nil {
 		panic(err) // a wrong benchmark
 	}

@@ -136,13 +136,15 @@ func (m *meter) call(ctx context.Context, peer Peer, caller uint64) {
 		case i < 0:
 			continue
 		case i == 0:
-			m.take(&m.begin, 0)
-			m.deadline.Store(int64(m.begin.at + m.length))
+			m.take(&m.begin)
+			now = m.begin.at
+			m.deadline.Store(int64(now + m.length))
+			continue
 		case i < int64(len(latencies)):
 			latencies[i] = uint32(min(now-before, math.MaxUint32))
 		}
-		if i > 0 && i >= m.minOps && int64(now) >= m.deadline.Load() && m.stopped.CompareAndSwap(false, true) {
-			m.take(&m.end, i)
+		if int64(now) >= m.deadline.Load() && i-m.begin.answers >= m.minOps && m.stopped.CompareAndSwap(false, true) {
+			m.take(&m.end)
 		}
 	}
 }
@@ -154,16 +156,19 @@ func (m *meter) fail(err error) {
 	m.stopped.Store(true)
 }
 
-func (m *meter) take(s *snapshot, answers int64) {
+// take stops the world for the allocations; what moves on meanwhile is read
+// after that, at one moment.
+func (m *meter) take(s *snapshot) {
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	s.answers, s.mallocs = answers, mem.Mallocs
+	s.mallocs = mem.Mallocs
 	for _, d := range m.devices {
 		s.batches += d.batches.Load()
 		s.items += d.items.Load()
 	}
 	s.cpu = cpuTime()
 	s.at = time.Since(m.epoch)
+	s.answers = m.answers.Load() - m.warm
 }
 
 func (m *meter) result() Result {
@@ -175,7 +180,8 @@ func (m *meter) result() Result {
 		Allocs: float64(m.end.mallocs-m.begin.mallocs) / float64(ops),
 		Batch:  float64(m.end.items-m.begin.items) / float64(m.end.batches-m.begin.batches),
 	}
-	samples := latencies[1:min(ops, int64(len(latencies)))]
+	from, to := m.begin.answers+1, min(m.end.answers+1, int64(len(latencies)))
+	samples := latencies[min(from, to):to]
 	r.P50 = time.Duration(quantile(samples, 0.50))
 	r.P99 = time.Duration(quantile(samples, 0.99))
 	return r

@@ -2,6 +2,7 @@ package batchbench
 
 import (
 	"context"
+	"math"
 
 	"github.com/eapache/go-resiliency/batcher"
 	"github.com/graph-gophers/dataloader/v7"
@@ -13,7 +14,14 @@ import (
 // nothing back, so each brings the channel for its answer. Pointers, because
 // the bundler boxes its items. Its handlers are as many as there are devices,
 // and while they are busy the next bundle goes on filling.
-func newBundler(s Setup) Peer {
+func newBundler(s Setup) Peer { return bundlerPeer(s, bundler.DefaultBufferedByteLimit) }
+
+// newBoundedBundler holds the cost of 8 full batches at most, where deadlines
+// are 10 times the time of one, and refuses the rest.
+func newBoundedBundler(s Setup) Peer { return bundlerPeer(s, int(8*meanCost*float64(s.MaxBatch))) }
+
+// bundlerPeer takes an item's cost as its size in bytes.
+func bundlerPeer(s Setup, limit int) Peer {
 	compute := newDevices(s.Devices).run
 	if len(s.Devices) == 1 {
 		compute = s.Devices[0].Run // HandlerLimit sees to it
@@ -25,12 +33,15 @@ func newBundler(s Setup) Peer {
 	})
 	b.DelayThreshold = s.Linger
 	b.BundleCountThreshold = s.MaxBatch
+	b.BundleByteThreshold = math.MaxInt
+	b.BufferedByteLimit = limit
 	b.HandlerLimit = len(s.Devices)
 	calls := newCallPool()
 	return Peer{
 		Do: func(_ context.Context, it Item) (uint64, error) {
 			c := calls.get(it)
-			if err := b.Add(c, 1); err != nil {
+			if err := b.Add(c, it.Cost); err != nil {
+				calls.put(c)
 				return 0, err
 			}
 			return calls.wait(c), nil

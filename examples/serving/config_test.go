@@ -72,7 +72,7 @@ func TestBatchFlagsReachTheBatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := batching.Config[[]float32]{Name: "m", MaxBatchSize: 3, MaxQueue: 70, Linger: 5 * time.Millisecond, Instances: 2}
-	if got := c.batching("m"); got != want {
+	if got := c.batching("m"); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
 }

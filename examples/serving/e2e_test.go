@@ -216,7 +216,10 @@ func TestSignals(t *testing.T) {
 func checkCounters(t *testing.T, before, after string, requests int) {
 	t.Helper()
 	gained := func(name string) float64 { return series(t, after, name) - series(t, before, name) }
-	const model = `{model_id="digits-large"}`
+	const (
+		model   = `{model_id="digits-large"}`
+		batcher = `{batcher="digits-large",model_id="digits-large"}`
+	)
 	if n := series(t, after, `http_requests_total{endpoint="/predict",method="POST",status="200"}`); n != float64(requests) {
 		t.Errorf("http_requests_total is %v after %d requests", n, requests)
 	}
@@ -227,7 +230,7 @@ func checkCounters(t *testing.T, before, after string, requests int) {
 		t.Errorf("http_requests_active is %v", n)
 	}
 	// A canary may have run in between.
-	items, batches := gained("batching_items_total"+model), gained("batching_batches_total"+model)
+	items, batches := gained("batching_items_total"+batcher), gained("batching_batch_size_count"+batcher)
 	if items < float64(requests) || items > float64(requests)+2 {
 		t.Errorf("%v items for %d requests", items, requests)
 	}
@@ -242,8 +245,11 @@ func checkCounters(t *testing.T, before, after string, requests int) {
 	} else {
 		t.Logf("average batch %.1f", items/batches)
 	}
-	for _, name := range []string{"batching_rejected_total", "batching_cancelled_total", "batching_panics_total", "batching_queue_depth", "batching_running_items"} {
-		if n := series(t, after, name+model); n != 0 {
+	if n := gained(strings.Replace("batching_calls_total"+batcher, "}", `,outcome="answered"}`, 1)); n != items {
+		t.Errorf("%v answers for %v items", n, items)
+	}
+	for _, name := range []string{"batching_run_panics_total", "batching_queue_depth", "batching_running_items"} {
+		if n := series(t, after, name+batcher); n != 0 {
 			t.Errorf("%s is %v", name, n)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ballast-go/ballast/batching"
+	"github.com/ballast-go/ballast/batching/batchingprom"
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
 )
 
@@ -59,37 +61,15 @@ GET  /startupz     started?   GET /readyz  ready?   GET /livez  alive?
 GET  /metrics      for Prometheus
 `
 
-// batchCollector turns the batchers' numbers into series.
-type batchCollector struct{ models map[string]*model }
-
-var (
-	label        = []string{"model_id"}
-	batches      = prometheus.NewDesc("batching_batches_total", "Batches that ran.", label, nil)
-	items        = prometheus.NewDesc("batching_items_total", "Items in those batches.", label, nil)
-	rejected     = prometheus.NewDesc("batching_rejected_total", "Items refused because the queue was full or closed.", label, nil)
-	cancelled    = prometheus.NewDesc("batching_cancelled_total", "Items whose caller left before its answer.", label, nil)
-	panics       = prometheus.NewDesc("batching_panics_total", "Batches that panicked.", label, nil)
-	queueDepth   = prometheus.NewDesc("batching_queue_depth", "Items that wait.", label, nil)
-	runningItems = prometheus.NewDesc("batching_running_items", "Items being computed.", label, nil)
-)
-
-func (c *batchCollector) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, to) }
-
-func (c *batchCollector) Collect(to chan<- prometheus.Metric) {
-	for id, m := range c.models {
-		s := m.batcher.Stats()
-		counter := func(d *prometheus.Desc, n uint64) {
-			to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), id)
-		}
-		gauge := func(d *prometheus.Desc, n int) {
-			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), id)
-		}
-		counter(batches, s.Batches)
-		counter(items, s.Items)
-		counter(rejected, s.RejectedFull+s.RejectedClosed)
-		counter(cancelled, s.CancelledQueued+s.CancelledRunning)
-		counter(panics, s.Panics)
-		gauge(queueDepth, s.Queued)
-		gauge(runningItems, s.Running)
+// registerBatchers shows what the models' batchers do. Their name is the
+// model's already, in the label batcher, but a dashboard wants to find all of a
+// model's series by one label.
+func registerBatchers(registry prometheus.Registerer, models map[string]*model) {
+	for id, m := range models {
+		prometheus.WrapRegistererWith(prometheus.Labels{"model_id": id}, registry).
+			MustRegister(batchingprom.NewCollector(m))
 	}
 }
+
+// Stats are those of the model's batcher.
+func (m *model) Stats() batching.Stats { return m.batcher.Stats() }

@@ -65,7 +65,7 @@ func (s *service) assemble() error {
 			return err
 		}
 	}
-	registry.MustRegister(&batchCollector{models: s.models})
+	registerBatchers(registry, s.models)
 	s.health, err = health.New(s.healthConfig())
 	return err
 }

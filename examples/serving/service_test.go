@@ -245,8 +245,14 @@ func TestBackendFailures(t *testing.T) {
 	}
 	is := func(name string, want float64) {
 		t.Helper()
-		if n := series(t, read(t, ask(t, h, "GET", "/metrics", "")), "batching_"+name+`{model_id="digits-small"}`); n != want {
-			t.Errorf("batching_%s is %v, want %v", name, n, want)
+		if n := series(t, read(t, ask(t, h, "GET", "/metrics", "")), name+`{batcher="digits-small",model_id="digits-small"}`); n != want {
+			t.Errorf("%s is %v, want %v", name, n, want)
+		}
+	}
+	calls := func(outcome string, want float64) {
+		t.Helper()
+		if n := series(t, read(t, ask(t, h, "GET", "/metrics", "")), `batching_calls_total{batcher="digits-small",model_id="digits-small",outcome="`+outcome+`"}`); n != want {
+			t.Errorf("%v calls are counted as %s, want %v", n, outcome, want)
 		}
 	}
 	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error {
@@ -255,19 +261,19 @@ func TestBackendFailures(t *testing.T) {
 	expect(500, `"status":500`, "backend")
 	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error { panic("hunter2") })
 	expect(500, `"status":500`, "panic")
-	is("panics_total", 1)
+	is("batching_run_panics_total", 1)
 	release := make(chan struct{})
 	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error { <-release; return nil })
 	expect(504, `"status":504`, "timeout")
-	is("cancelled_total", 1)
-	is("rejected_total", 0)
+	calls("cancelled_running", 1)
+	calls("queue_full", 0)
 	waiting, leave := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { m.batcher.Do(waiting, nil) })
 	until(t, "an item waits", func() bool { return m.batcher.Stats().Queued > 0 })
 	expect(503, `"reason":"queue-full"`, "queue_full")
-	is("queue_depth", 1)
-	is("rejected_total", 1)
+	is("batching_queue_depth", 1)
+	calls("queue_full", 1)
 	if err := m.canary(t.Context()); !errors.Is(err, batching.ErrQueueFull) {
 		t.Errorf("a backend that hangs behind a full queue: %v", err)
 	}
@@ -278,9 +284,11 @@ func TestBackendFailures(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(503, `"reason":"draining"`, "draining")
-	is("rejected_total", 3) // the canary was, too
-	is("cancelled_total", 2)
-	is("queue_depth", 0)
+	calls("queue_full", 2) // the canary was one
+	calls("closed", 1)
+	calls("cancelled_running", 1)
+	calls("cancelled_queued", 1)
+	is("batching_queue_depth", 0)
 	if err := m.canary(t.Context()); err == nil {
 		t.Error("a closed batcher is ready")
 	}
@@ -297,10 +305,10 @@ func TestBackendFailures(t *testing.T) {
 	})
 	wg.Go(func() { m.batcher.Do(t.Context(), nil) })
 	<-computing
-	is("running_items", 1)
+	is("batching_running_items", 1)
 	close(release)
 	wg.Wait()
-	is("running_items", 0)
+	is("batching_running_items", 0)
 }
 
 // One failing row fails the request with its error, and withdraws the others,
