@@ -39,10 +39,12 @@ type model struct {
 func (m *model) observe(x, y float64, now int64) {
 	m.lastObservation = now
 	expected := m.predict(x)
-	if m.count >= modelWarm && !m.changed(y, expected) {
-		y = min(y, modelOutlier*expected)
-	}
-	if m.count > 0 {
+	if m.count >= modelWarm && m.changed(y, expected) {
+		m.residual = 0
+	} else if m.count > 0 {
+		if m.count >= modelWarm {
+			y = min(y, modelOutlier*expected)
+		}
 		off := y - expected
 		m.residual = modelMemory*m.residual + (1-modelMemory)*off*off
 	}

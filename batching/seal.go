@@ -169,9 +169,7 @@ func (b *Batcher[In, Out]) begin(work *batch[In, Out], cost int64) {
 	if len(b.cfg.Sizes) > 0 {
 		b.ledger.padding += uint64(padded) - uint64(n)
 	}
-	if inst.model.count > 0 {
-		inst.freeAt.Store(max(1, work.start+int64(inst.model.predict(work.units))))
-	}
+	inst.freeAt.Store(max(1, work.start+int64(inst.model.predict(work.units))))
 	if b.cfg.BatchTimeout > 0 {
 		work.ctx.deadline = b.epoch.Add(time.Duration(work.start) + b.cfg.BatchTimeout)
 		inst.watch.Reset(b.cfg.BatchTimeout)
