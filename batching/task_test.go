@@ -59,15 +59,23 @@ func newFloor(t *testing.T, cfg batching.Config[task]) *floor {
 // that a test can fill the queue in its own time.
 func heldFloor(t *testing.T, cfg batching.Config[task]) *floor {
 	t.Helper()
-	f := &floor{held: make(chan struct{})}
-	f.Batcher = newBatcher(t, f.run, cfg)
-	f.put(task{id: -1, tenant: "nobody", group: "nothing"})
+	f := newFloor(t, cfg)
+	f.hold()
 	return f
+}
+
+// hold keeps it busy from now on. It is idle.
+func (f *floor) hold() {
+	f.held = make(chan struct{})
+	f.put(task{id: -1, tenant: "nobody", group: "nothing"})
 }
 
 func (f *floor) run(_ context.Context, in []task, out []batching.Slot[int]) error {
 	if f.held != nil {
 		<-f.held
+		if in[0].id < 0 {
+			return errBatch // how long it took teaches nobody anything
+		}
 	}
 	if in[0].id >= 0 {
 		f.mu.Lock()
