@@ -151,8 +151,11 @@ func (b *Batcher[In, Out]) prod() {
 
 // inTime refuses w if it could not be answered before its limit.
 func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
-	if w.since > b.speed.freshUntil.Load() {
+	switch until := b.speed.freshUntil.Load(); {
+	case until == 0:
 		return nil // nothing is known: try
+	case w.since > until && b.places.Load()>>1 == 0 && b.anyIdle():
+		return nil // what is known may be wrong: find out
 	}
 	var items, units int64
 	for i := range int(w.level) + 1 {
@@ -183,8 +186,17 @@ func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
 
 func (b *Batcher[In, Out]) shedError(estimate int64, w *waiter[In, Out]) error {
 	late := max(w.since+estimate-w.limit, int64(b.speed.predict(float64(w.units))), int64(time.Millisecond))
-	return &ShedError{Estimate: time.Duration(estimate), RetryAfter: time.Duration(late)}
+	return &ShedError{Estimate: time.Duration(estimate), RetryAfter: min(time.Duration(late), maxRetryAfter)}
 }
+
+const (
+	// hopeless is the estimate when all runs hang: nobody knows for how long.
+	hopeless = int64(time.Hour)
+
+	// maxRetryAfter bounds what callers are told to wait, because estimates
+	// that long are guesses.
+	maxRetryAfter = time.Minute
+)
 
 // estimate returns how long w will take from now on, with so much ahead of it.
 func (b *Batcher[In, Out]) estimate(items, units int64, w *waiter[In, Out]) int64 {
@@ -196,7 +208,7 @@ func (b *Batcher[In, Out]) estimate(items, units int64, w *waiter[In, Out]) int6
 	one := b.speed.predict(b.padded(float64(items)/batches, float64(units)/batches))
 	free, working := b.nextFree(w.since)
 	if working == 0 {
-		return math.MaxInt64 / 2
+		return hopeless
 	}
 	start := float64(free) + (batches-1)*one/float64(working)
 	return int64(start + one + margin*b.speed.residual.Load()*math.Sqrt(batches))
@@ -213,6 +225,16 @@ func (b *Batcher[In, Out]) padded(items, units float64) float64 {
 		}
 	}
 	return units
+}
+
+// anyIdle reports whether an instance has nothing to do.
+func (b *Batcher[In, Out]) anyIdle() bool {
+	for _, inst := range b.instances {
+		if inst.freeAt.Load() == idle {
+			return true
+		}
+	}
+	return false
 }
 
 // nextFree returns how long it takes until an instance is free, and how many

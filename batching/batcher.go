@@ -15,14 +15,13 @@ import (
 // A Batcher gathers items from concurrent calls of Do into batches. Make one
 // with [New], and Close it. All methods are safe for concurrent use.
 type Batcher[In, Out any] struct {
-	run      func(ctx context.Context, in []In, out []Slot[Out]) error
-	cfg      Config[In]
-	full     int       // items that make a batch worth no more waiting
-	claims   bool      // some of Priority, Tenant, Group and Cost is set
-	epoch    time.Time // New; times are nanoseconds since
-	patience int64     // the due of items that have no deadline, from when they came
-	pool     sync.Pool // of *waiter[In, Out]
-	done     chan struct{}
+	run    func(ctx context.Context, in []In, out []Slot[Out]) error
+	cfg    Config[In]
+	full   int       // items that make a batch worth no more waiting
+	claims bool      // some of Priority, Tenant, Group and Cost is set
+	epoch  time.Time // New; times are nanoseconds since
+	pool   sync.Pool // of *waiter[In, Out]
+	done   chan struct{}
 
 	rejectedFull, rejectedClosed, shed atomic.Uint64
 
@@ -41,6 +40,7 @@ type Batcher[In, Out any] struct {
 	calls chan struct{} // capacity 1: the office, on its way to an instance
 	pokes chan struct{} // capacity 1: wakes a lingering collector
 
+	post  post[Out]
 	speed speed
 	ahead []load // what waits, by level; kept only for TargetLatency
 
@@ -55,7 +55,7 @@ type Batcher[In, Out any] struct {
 	memory     [][]In            // by instance: the last batch's, to be used again
 	batches    []*batch[In, Out] // inside run, those that hang included
 	vacant     []*instance       // those whose run hangs and was not replaced
-	settling   []settling        // runs that are over, but not yet counted in ledger
+	settling   []settling[Out]   // runs that are over, but not yet counted in ledger
 }
 
 // The states of Batcher.office.
@@ -68,7 +68,7 @@ const (
 const closedBit = 1
 
 // New starts a Batcher that answers items by calling run, on cfg.Instances
-// goroutines that live until Close or Abort. It reports everything that is
+// goroutines and one more that live until Close or Abort. It reports everything that is
 // wrong with its arguments at once.
 //
 // run gets 1 to cfg.MaxBatchSize items and as many slots; it answers in[i]
@@ -119,6 +119,11 @@ func New[In, Out any](run func(ctx context.Context, in []In, out []Slot[Out]) er
 	for i := range cfg.Instances {
 		b.instances = append(b.instances, b.newInstance(i))
 	}
+	b.post.wake, b.post.stop = make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(b.done)
+		b.post.serve()
+	}()
 	for _, inst := range b.instances {
 		go b.serve(inst)
 	}

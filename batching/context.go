@@ -45,7 +45,7 @@ func (c *runContext) become() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.standard == nil {
-		if c.deadline.IsZero() {
+		if c.deadline.IsZero() || c.ended == context.Canceled { // the deadline may have passed since
 			c.standard, c.cancel = context.WithCancel(context.Background())
 		} else {
 			c.standard, c.cancel = context.WithDeadlineCause(context.Background(), c.deadline, ErrBatchTimeout)

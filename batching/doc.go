@@ -63,7 +63,7 @@
 // # Errors
 //
 // [WriteError] maps them so, and every body is application/problem+json.
-// Package batchinggrpc does the same for gRPC.
+// batchinggrpc.Status(ctx, err) does the same for gRPC.
 //
 //	ErrQueueFull                   503  queue-full, Retry-After
 //	ErrShed                        503  shed, Retry-After
@@ -79,8 +79,9 @@
 //
 // A Batcher is safe for concurrent use. Do takes no lock to hand its item in,
 // but for one that would otherwise be refused. [New] starts Config.Instances
-// goroutines; they belong to the Batcher and end after [Batcher.Close] or
-// [Batcher.Abort], when run has returned and nothing waits. A Batcher that is
+// goroutines, and one that wakes callers while the next batch runs; they belong
+// to the Batcher and end after [Batcher.Close] or [Batcher.Abort], when run has
+// returned and nothing waits. A Batcher that is
 // not closed keeps them. A run that hangs past BatchTimeout costs a goroutine
 // more until it returns, of at most Instances. There is no goroutine and no
 // timer per call. A panic in run stays on its instance, which goes on; a panic

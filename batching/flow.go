@@ -8,14 +8,16 @@ import "container/heap"
 type flow[In, Out any] struct {
 	group       *group[In, Out]
 	tenant      *tenant
-	pace        float64 // the tenant's when last looked at, so never above it
-	index       int     // in flows
+	finish      float64 // of the head when last looked at, so never above what it is now
+	index       int     // in flows, or nowhere
 	first, last *waiter[In, Out]
 	early       early[In, Out]
 }
 
-// inList is the pos of a waiter that is in its flow's list.
-const inList = -1
+const (
+	inList  = -1 // the pos of a waiter that is in its flow's list
+	nowhere = -1 // the index of a flow that is in no flows yet
+)
 
 func (f *flow[In, Out]) empty() bool { return f.first == nil && len(f.early) == 0 }
 
@@ -53,7 +55,7 @@ func (f *flow[In, Out]) remove(w *waiter[In, Out]) {
 
 // head returns what is first, or nil.
 func (f *flow[In, Out]) head() *waiter[In, Out] {
-	if len(f.early) > 0 && (f.first == nil || f.early[0].due < f.first.due) {
+	if len(f.early) > 0 && (f.first == nil || f.early[0].earlier(f.first)) {
 		return f.early[0]
 	}
 	return f.first
@@ -62,11 +64,8 @@ func (f *flow[In, Out]) head() *waiter[In, Out] {
 // early is a heap for container/heap.
 type early[In, Out any] []*waiter[In, Out]
 
-func (h early[In, Out]) Len() int { return len(h) }
-
-func (h early[In, Out]) Less(i, j int) bool {
-	return h[i].due < h[j].due || h[i].due == h[j].due && h[i].since < h[j].since
-}
+func (h early[In, Out]) Len() int           { return len(h) }
+func (h early[In, Out]) Less(i, j int) bool { return h[i].earlier(h[j]) }
 
 func (h early[In, Out]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
@@ -87,23 +86,39 @@ func (h *early[In, Out]) Pop() any {
 	return w
 }
 
-// flows is a heap of flows by pace, for container/heap. A tenant's pace rises
-// while it is served elsewhere; first catches up with that.
+// flows is a heap of flows by finish, then by their heads, for container/heap.
+// A tenant's pace rises while it is served elsewhere; first catches up with
+// that.
 type flows[In, Out any] []*flow[In, Out]
 
 // first returns the flow to serve next.
 func (h *flows[In, Out]) first() *flow[In, Out] {
 	f := (*h)[0]
-	for f.pace < f.tenant.pace {
-		f.pace = f.tenant.pace
-		heap.Fix(h, 0)
+	for len(*h) > 1 && f.finish < f.head().finish() {
+		h.update(f)
 		f = (*h)[0]
 	}
 	return f
 }
 
-func (h flows[In, Out]) Len() int           { return len(h) }
-func (h flows[In, Out]) Less(i, j int) bool { return h[i].pace < h[j].pace }
+// update puts f, which has a new head or finish, where it belongs.
+func (h *flows[In, Out]) update(f *flow[In, Out]) {
+	f.finish = f.head().finish()
+	if f.index == nowhere {
+		heap.Push(h, f)
+	} else {
+		heap.Fix(h, f.index)
+	}
+}
+
+func (h flows[In, Out]) Len() int { return len(h) }
+
+func (h flows[In, Out]) Less(i, j int) bool {
+	if h[i].finish != h[j].finish {
+		return h[i].finish < h[j].finish
+	}
+	return h[i].head().earlier(h[j].head())
+}
 
 func (h flows[In, Out]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]

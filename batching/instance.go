@@ -73,7 +73,7 @@ func (b *Batcher[In, Out]) serve(inst *instance) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.goroutines--; b.goroutines == 0 {
-			close(b.done)
+			close(b.post.stop)
 		}
 	}()
 	for inst != nil {
@@ -177,6 +177,9 @@ func (b *Batcher[In, Out]) execute(work *batch[In, Out]) {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 			panicked = true
+		}
+		if b.cfg.BatchTimeout > 0 {
+			b.returnLate(work)
 		}
 		for i := range work.out {
 			work.out[i].Fail(err) // answered slots ignore it

@@ -32,8 +32,8 @@ func (l *ledger) left() uint64 {
 
 // fold adds the outcomes of a batch so far; so many of those that failed did
 // so because the run took too long.
-func (l *ledger) fold(t *tally, late uint64) {
-	answered, failed, gone := split(t.outcomes.Load())
+func (l *ledger) fold(outcomes, late uint64) {
+	answered, failed, gone := split(outcomes)
 	l.answered += answered
 	l.failed += failed - late
 	l.timedOut += late
@@ -42,19 +42,19 @@ func (l *ledger) fold(t *tally, late uint64) {
 
 // settling is a batch each of whose items has its outcome, although one that
 // was decided on another goroutine in this moment may not be in the tally yet.
-type settling struct {
-	*tally
+type settling[Out any] struct {
+	*tally[Out]
 	late uint64
 }
 
 // settle counts a batch in the ledger as soon as its tally is complete. b.mu
 // is held.
-func (b *Batcher[In, Out]) settle(t *tally, late uint64) {
-	b.settling = append(b.settling, settling{t, late})
-	b.settling = slices.DeleteFunc(b.settling, func(s settling) bool {
+func (b *Batcher[In, Out]) settle(t *tally[Out], late uint64) {
+	b.settling = append(b.settling, settling[Out]{t, late})
+	b.settling = slices.DeleteFunc(b.settling, func(s settling[Out]) bool {
 		done := s.complete()
 		if done {
-			b.ledger.fold(s.tally, s.late)
+			b.ledger.fold(s.outcomes.Load(), s.late)
 		}
 		return done
 	})

@@ -13,10 +13,12 @@ const (
 
 	// modelOutlier is how many times its expected time a run may teach the
 	// model at most, once modelWarm others have: one straggler must not turn
-	// away what comes after it, while a backend that really became slower is
-	// followed within a few runs.
+	// away what comes after it. So many runs in a row that are off by that much
+	// the same way, modelChange, are a backend that has changed: what was seen
+	// before then counts no more than one run.
 	modelOutlier = 4
 	modelWarm    = 8
+	modelChange  = 3
 )
 
 // model fits t(n) = fixed + n·perUnit to the runs of an instance by
@@ -24,6 +26,7 @@ const (
 // need Batcher.mu.
 type model struct {
 	count           uint64
+	streak          int     // of outliers, below 0 if they were faster than expected
 	weight          float64 // of all observations
 	meanX, meanY    float64
 	varX, cov       float64 // not divided by weight
@@ -36,10 +39,12 @@ type model struct {
 func (m *model) observe(x, y float64, now int64) {
 	m.lastObservation = now
 	expected := m.predict(x)
-	if m.count >= modelWarm {
-		y = min(y, modelOutlier*expected)
-	}
-	if m.count > 0 {
+	if m.count >= modelWarm && m.changed(y, expected) {
+		m.residual = 0
+	} else if m.count > 0 {
+		if m.count >= modelWarm {
+			y = min(y, modelOutlier*expected)
+		}
 		off := y - expected
 		m.residual = modelMemory*m.residual + (1-modelMemory)*off*off
 	}
@@ -62,6 +67,26 @@ func (m *model) observe(x, y float64, now int64) {
 	if m.fixed < 0 && m.meanX > 0 {
 		m.fixed, m.perUnit = 0, m.meanY/m.meanX
 	}
+}
+
+// changed reports whether y is not an outlier of the backend that the model
+// knows but of another, and if so makes it forget.
+func (m *model) changed(y, expected float64) bool {
+	switch {
+	case y > modelOutlier*expected:
+		m.streak = max(0, m.streak) + 1
+	case y < expected/modelOutlier:
+		m.streak = min(0, m.streak) - 1
+	default:
+		m.streak = 0
+	}
+	if m.streak > -modelChange && m.streak < modelChange {
+		return false
+	}
+	if m.weight > 1 {
+		m.varX, m.cov, m.weight = m.varX/m.weight, m.cov/m.weight, 1
+	}
+	return true
 }
 
 // predict returns what a batch of x units should take, 0 if nothing is known.

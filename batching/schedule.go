@@ -25,11 +25,9 @@ type schedule[In, Out any] struct {
 	units   int64
 	groups  []*group[In, Out] // those that something waits for; without groups always one
 	byGroup map[string]*group[In, Out]
-	tenants map[string]*tenant
-	weights float64 // of all of tenants, added up
-	clock   float64 // virtual time: the pace of the tenant served last
-	turn    uint    // places given
-	leaders uint    // batches led
+	shared  []sharing // by level
+	turn    uint      // places given
+	leaders uint      // batches led
 }
 
 // group is what may share a batch.
@@ -49,9 +47,21 @@ type level[In, Out any] struct {
 	byTenant       map[string]*flow[In, Out]
 }
 
+// sharing is between the tenants that wait at one priority, in whatever group.
+// What one has at another priority does not count: it could be nobody else's.
+type sharing struct {
+	n       int
+	tenants map[string]*tenant
+	weights float64 // of all of tenants, added up
+	clock   float64 // virtual time: the furthest pace of those served
+}
+
 // tenant is who shares. Its pace is its virtual time: what it got, divided by
-// its weight. The tenant with the lowest is next (start-time fair queueing,
-// Goyal, Vin and Cheng, SIGCOMM 1996).
+// its weight. The one whose pace would be lowest after its next item is next,
+// and who comes, or comes back, starts at the furthest pace of those served
+// (self-clocked fair queueing, Golestani, INFOCOM 1994). So nobody is ahead of
+// that pace, and a tenant can be forgotten as soon as nothing of it waits: it
+// neither owes nor has saved. By the pace before the item it would owe.
 type tenant struct {
 	n      int
 	weight float64
@@ -66,7 +76,10 @@ func newSchedule[In, Out any](cfg Config[In], patience int64) schedule[In, Out] 
 		tenanted: cfg.Tenant != nil,
 		patience: patience,
 		byGroup:  make(map[string]*group[In, Out]),
-		tenants:  make(map[string]*tenant),
+		shared:   make([]sharing, cfg.Priorities),
+	}
+	for i := range s.shared {
+		s.shared[i].tenants = make(map[string]*tenant)
 	}
 	if !s.grouped {
 		s.group("")
@@ -91,12 +104,12 @@ func (s *schedule[In, Out]) group(name string) *group[In, Out] {
 }
 
 func (s *schedule[In, Out]) tenant(w *waiter[In, Out]) *tenant {
-	t := s.tenants[w.tenant]
+	of := &s.shared[w.level]
+	t := of.tenants[w.tenant]
 	if t == nil {
-		// Who comes back owes nothing and has saved nothing.
-		t = &tenant{weight: w.share(), pace: s.clock}
-		s.tenants[w.tenant] = t
-		s.weights += t.weight
+		t = &tenant{weight: w.share(), pace: of.clock}
+		of.tenants[w.tenant] = t
+		of.weights += t.weight
 	}
 	return t
 }
@@ -107,13 +120,14 @@ func (s *schedule[In, Out]) flow(g *group[In, Out], l *level[In, Out], w *waiter
 	}
 	f := l.byTenant[w.tenant]
 	if f == nil {
-		f = &flow[In, Out]{group: g, tenant: s.tenant(w)}
-		f.pace = f.tenant.pace
+		f = &flow[In, Out]{group: g, tenant: s.tenant(w), index: nowhere}
 		if l.byTenant == nil {
 			l.byTenant = make(map[string]*flow[In, Out])
 		}
 		l.byTenant[w.tenant] = f
-		heap.Push(&l.flows, f)
+		if !s.tenanted {
+			l.flows = append(l.flows, f) // for good
+		}
 	}
 	return f
 }
@@ -124,6 +138,9 @@ func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 	f := s.flow(g, l, w)
 	w.queued, w.flow = true, f
 	f.push(w)
+	if s.tenanted && f.head() == w {
+		l.flows.update(f)
+	}
 	if s.aged() {
 		l.add(w)
 	}
@@ -132,6 +149,7 @@ func (s *schedule[In, Out]) push(w *waiter[In, Out]) {
 	g.n++
 	g.units += w.units
 	l.n++
+	s.shared[w.level].n++
 	f.tenant.n++
 }
 
@@ -139,6 +157,7 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	f := w.flow
 	g := f.group
 	l := &g.levels[w.level]
+	headed := f.head() == w
 	f.remove(w)
 	if s.aged() {
 		l.drop(w)
@@ -149,14 +168,20 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	g.n--
 	g.units -= w.units
 	l.n--
+	of := &s.shared[w.level]
+	of.n--
 	f.tenant.n--
-	if s.tenanted && f.empty() {
+	switch {
+	case !s.tenanted:
+	case f.empty():
 		heap.Remove(&l.flows, f.index)
 		delete(l.byTenant, w.tenant)
+	case headed:
+		l.flows.update(f)
 	}
 	if s.tenanted && f.tenant.n == 0 {
-		s.weights -= f.tenant.weight
-		delete(s.tenants, w.tenant)
+		of.weights -= f.tenant.weight
+		delete(of.tenants, w.tenant)
 	}
 	if s.grouped && g.n == 0 {
 		last := len(s.groups) - 1
@@ -172,33 +197,31 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 func (s *schedule[In, Out]) serve(w *waiter[In, Out]) {
 	s.turn++
 	if s.tenanted {
-		t := w.flow.tenant
-		s.clock = max(s.clock, t.pace)
-		t.pace += float64(w.units) / t.weight
+		of := &s.shared[w.level]
+		w.flow.tenant.pace = w.finish()
+		of.clock = max(of.clock, w.flow.tenant.pace)
 	}
 	s.remove(w)
 }
 
-// leader returns the item that decides which group runs next. Something waits.
+// leader returns the first item of the next batch, which decides its group.
+// Something waits.
 func (s *schedule[In, Out]) leader(now int64) *waiter[In, Out] {
+	if !s.grouped {
+		return s.next(s.groups[0], now)
+	}
 	if s.levels > 1 && s.leaders%agingTurn == agingTurn-1 {
-		var overdue *waiter[In, Out]
-		for _, g := range s.groups {
-			if w := s.overdue(g, now); w != nil && (overdue == nil || w.since < overdue.since) {
-				overdue = w
-			}
-		}
-		if overdue != nil {
-			return overdue
+		if w := s.overdue(s.groups, now); w != nil {
+			return w
 		}
 	}
 	first := s.best(s.groups[0])
 	for _, g := range s.groups[1:] {
-		if w := s.best(g); w.before(first) {
+		if w := s.best(g); s.before(w, first) {
 			first = w
 		}
 	}
-	return first
+	return s.next(first.flow.group, now)
 }
 
 // next returns the item of g to run next, or nil if nothing of g waits.
@@ -207,7 +230,7 @@ func (s *schedule[In, Out]) next(g *group[In, Out], now int64) *waiter[In, Out] 
 		return nil
 	}
 	if s.levels > 1 && s.turn%agingTurn == agingTurn-1 {
-		if w := s.overdue(g, now); w != nil {
+		if w := s.overdue(s.groups[g.index:g.index+1], now); w != nil {
 			return w
 		}
 	}
@@ -224,20 +247,24 @@ func (s *schedule[In, Out]) best(g *group[In, Out]) *waiter[In, Out] {
 	return nil
 }
 
-// overdue returns the item of g that waits longest of those that have waited
-// too long below the level that is being served, or nil.
-func (s *schedule[In, Out]) overdue(g *group[In, Out], now int64) *waiter[In, Out] {
+// overdue returns the item that waits longest of those that have waited too
+// long, in these groups, below the most urgent level there; or nil.
+func (s *schedule[In, Out]) overdue(groups []*group[In, Out], now int64) *waiter[In, Out] {
 	var overdue *waiter[In, Out]
 	served := false
-	for i := range g.levels {
-		w := g.levels[i].oldest
-		if w == nil {
-			continue
+	for i := range s.levels {
+		waits := false
+		for _, g := range groups {
+			w := g.levels[i].oldest
+			if w == nil {
+				continue
+			}
+			waits = true
+			if served && now-w.since > s.patience && (overdue == nil || w.since < overdue.since) {
+				overdue = w
+			}
 		}
-		if served && now-w.since > s.patience && (overdue == nil || w.since < overdue.since) {
-			overdue = w
-		}
-		served = true
+		served = served || waits
 	}
 	return overdue
 }
@@ -248,7 +275,7 @@ func (s *schedule[In, Out]) overdue(g *group[In, Out], now int64) *waiter[In, Ou
 // tenant that has more than its share of the places, if w's has less.
 func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	worst := s.levels - 1
-	for worst > int(w.level) && !s.any(worst) {
+	for worst > int(w.level) && s.shared[worst].n == 0 {
 		worst--
 	}
 	newest := func(entitled func(*waiter[In, Out]) bool) *waiter[In, Out] {
@@ -267,11 +294,11 @@ func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	if worst > int(w.level) {
 		return newest(func(*waiter[In, Out]) bool { return true })
 	}
-	if !s.tenanted || !s.any(worst) {
+	if !s.tenanted {
 		return nil
 	}
 	weight, weights, has := s.share(w)
-	places := float64(s.n) / weights // for a weight of 1
+	places := float64(s.shared[worst].n) / weights // for a weight of 1
 	if float64(has+1) > places*weight {
 		return nil
 	}
@@ -280,39 +307,39 @@ func (s *schedule[In, Out]) displace(w *waiter[In, Out]) *waiter[In, Out] {
 	})
 }
 
-// any reports whether something waits at a level.
-func (s *schedule[In, Out]) any(level int) bool {
-	for _, g := range s.groups {
-		if g.levels[level].n > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// share returns the weight of w's tenant, of all tenants that wait and w's, and
-// how many items of w's tenant wait.
+// share returns the weight of w's tenant, of all tenants that wait at its level
+// and w's, and how many items of w's tenant wait there.
 func (s *schedule[In, Out]) share(w *waiter[In, Out]) (weight, weights float64, waiting int) {
-	if t := s.tenants[w.tenant]; t != nil {
-		return t.weight, s.weights, t.n
+	of := &s.shared[w.level]
+	if t := of.tenants[w.tenant]; t != nil {
+		return t.weight, of.weights, t.n
 	}
-	return w.share(), s.weights + w.share(), 0
+	return w.share(), of.weights + w.share(), 0
 }
 
 // share returns what TenantWeight said.
 func (w *waiter[In, Out]) share() float64 { return float64(max(1, w.weight)) }
 
-// before orders items of two groups.
-func (w *waiter[In, Out]) before(other *waiter[In, Out]) bool {
-	switch {
-	case w.level != other.level:
+// before reports whether w, of one group, goes before other, of another.
+func (s *schedule[In, Out]) before(w, other *waiter[In, Out]) bool {
+	if w.level != other.level {
 		return w.level < other.level
-	case w.flow.tenant.pace != other.flow.tenant.pace:
-		return w.flow.tenant.pace < other.flow.tenant.pace
-	case w.due != other.due:
-		return w.due < other.due
 	}
-	return w.since < other.since
+	if s.tenanted && w.finish() != other.finish() {
+		return w.finish() < other.finish()
+	}
+	return w.earlier(other)
+}
+
+// finish returns the pace of w's tenant if w is served next.
+func (w *waiter[In, Out]) finish() float64 {
+	t := w.flow.tenant
+	return t.pace + float64(w.units)/t.weight
+}
+
+// earlier orders by deadline, then arrival.
+func (w *waiter[In, Out]) earlier(other *waiter[In, Out]) bool {
+	return w.due < other.due || w.due == other.due && w.since < other.since
 }
 
 func (l *level[In, Out]) add(w *waiter[In, Out]) {

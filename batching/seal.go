@@ -22,7 +22,7 @@ const (
 // for each batch and never used again, because nobody knows what run, or a
 // goroutine that it left behind, holds on to.
 type batch[In, Out any] struct {
-	tally
+	tally[Out]
 	in    []In
 	out   []Slot[Out]
 	inst  *instance
@@ -158,6 +158,9 @@ func (b *Batcher[In, Out]) begin(work *batch[In, Out], cost int64) {
 	padded := b.padded(float64(n), float64(cost))
 	work.size, work.units = uint64(n), padded
 	work.ctx.batcher = b
+	if !inst.quick && n >= postFrom && b.schedule.n >= b.full {
+		work.post = &b.post
+	}
 	work.gain = b.gain(inst, n, cost, padded)
 	b.batches = append(b.batches, work)
 	b.ledger.batches++
@@ -166,9 +169,7 @@ func (b *Batcher[In, Out]) begin(work *batch[In, Out], cost int64) {
 	if len(b.cfg.Sizes) > 0 {
 		b.ledger.padding += uint64(padded) - uint64(n)
 	}
-	if inst.model.count > 0 {
-		inst.freeAt.Store(max(1, work.start+int64(inst.model.predict(work.units))))
-	}
+	inst.freeAt.Store(max(1, work.start+int64(inst.model.predict(work.units))))
 	if b.cfg.BatchTimeout > 0 {
 		work.ctx.deadline = b.epoch.Add(time.Duration(work.start) + b.cfg.BatchTimeout)
 		inst.watch.Reset(b.cfg.BatchTimeout)
@@ -231,17 +232,45 @@ func (b *Batcher[In, Out]) release(work *batch[In, Out], took int64) {
 	b.ledger.used.add(work.gain, work.start, work.start+took)
 }
 
-// hang takes inst away from a run that takes too long, answers its callers and
-// has another goroutine serve inst, unless as many hang already as may.
+// hang is what happens at BatchTimeout, if inst's run has not returned: another
+// goroutine serves inst, unless as many hang already as may.
 func (b *Batcher[In, Out]) hang(inst *instance) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
 	i := slices.IndexFunc(b.batches, func(work *batch[In, Out]) bool { return work.inst == inst && !work.hung })
-	if i < 0 || now < b.batches[i].start+int64(b.cfg.BatchTimeout) {
+	if i < 0 || !b.timeOut(b.batches[i]) {
 		return // that run has just ended
 	}
-	work := b.batches[i]
+	if b.hanging()-len(b.vacant) <= b.cfg.Instances {
+		b.goroutines++
+		go b.serve(inst)
+		return
+	}
+	inst.freeAt.Store(never)
+	b.vacant = append(b.vacant, inst)
+	if b.cfg.OnExhausted != nil {
+		go b.cfg.OnExhausted(&exhausted{b.cfg.Name, b.hanging()})
+	}
+}
+
+// returnLate is hang for a run that took too long, but returned before the
+// timer's goroutine came: one that heeds its context does so at that moment. Its
+// own goroutine is about to serve its instance again.
+func (b *Batcher[In, Out]) returnLate(work *batch[In, Out]) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !work.hung && b.timeOut(work) {
+		b.vacant = append(b.vacant, work.inst)
+	}
+}
+
+// timeOut takes work's instance away from it and answers its callers, if its
+// time is over. b.mu is held.
+func (b *Batcher[In, Out]) timeOut(work *batch[In, Out]) bool {
+	now := b.now()
+	if now < work.start+int64(b.cfg.BatchTimeout) {
+		return false
+	}
 	work.hung = true
 	work.ctx.expire()
 	late := uint64(0)
@@ -253,18 +282,8 @@ func (b *Batcher[In, Out]) hang(inst *instance) {
 	b.ledger.timeouts++
 	b.settle(&work.tally, late)
 	b.release(work, now-work.start)
-	b.memory[inst.id] = nil
-
-	if b.hanging()-len(b.vacant) <= b.cfg.Instances {
-		b.goroutines++
-		go b.serve(inst)
-		return
-	}
-	inst.freeAt.Store(never)
-	b.vacant = append(b.vacant, inst)
-	if b.cfg.OnExhausted != nil {
-		go b.cfg.OnExhausted(&exhausted{b.cfg.Name, b.hanging()})
-	}
+	b.memory[work.inst.id] = nil
+	return true
 }
 
 // hanging returns how many runs have taken too long and not returned. b.mu is

@@ -12,7 +12,7 @@ import "sync/atomic"
 // nobody and ignores everything. A Slot must not be copied.
 type Slot[Out any] struct {
 	state atomic.Uint32
-	run   *tally
+	run   *tally[Out]
 	to    *reply[Out] // the caller's, until state leaves slotOpen
 }
 
@@ -26,7 +26,7 @@ const (
 )
 
 // open binds the slot to a waiting caller.
-func (s *Slot[Out]) open(run *tally, to *reply[Out]) {
+func (s *Slot[Out]) open(run *tally[Out], to *reply[Out]) {
 	s.run, s.to = run, to
 	s.state.Store(slotOpen)
 }
@@ -37,7 +37,7 @@ func (s *Slot[Out]) Set(v Out) {
 		to := s.to
 		to.answer = v
 		s.run.add(tallyAnswered)
-		to.signal()
+		s.run.post.signal(to)
 	}
 }
 
@@ -58,7 +58,7 @@ func (s *Slot[Out]) fail(err error) bool {
 	to := s.to
 	to.err = err
 	s.run.add(tallyFailed)
-	to.signal()
+	s.run.post.signal(to)
 	return true
 }
 
@@ -81,10 +81,11 @@ func (s *Slot[Out]) leave() bool {
 
 // tally counts the outcomes of a batch's items: three numbers in one word, so
 // that one addition both counts an outcome and tells who is last.
-type tally struct {
+type tally[Out any] struct {
 	outcomes atomic.Uint64
 	size     uint64
 	ctx      runContext
+	post     *post[Out] // who signals to the callers; nil: who answers
 }
 
 // One outcome of each kind. Items that time out count as failed here.
@@ -98,13 +99,13 @@ const (
 )
 
 // add counts an outcome and reports whether it was the last.
-func (t *tally) add(outcome uint64) bool {
+func (t *tally[Out]) add(outcome uint64) bool {
 	answered, failed, gone := split(t.outcomes.Add(outcome))
 	return answered+failed+gone == t.size
 }
 
 // complete reports whether all outcomes have been counted.
-func (t *tally) complete() bool {
+func (t *tally[Out]) complete() bool {
 	answered, failed, gone := split(t.outcomes.Load())
 	return answered+failed+gone == t.size
 }

@@ -14,7 +14,8 @@ import "time"
 // that end before the queue for another reason than those here (context
 // already over, ErrReentrant, ErrTooLarge) are not counted.
 type Stats struct {
-	Name string // Config.Name
+	Name     string // Config.Name
+	MaxQueue int    // Config.MaxQueue, or its default: what Queued can come to
 
 	Submitted      uint64 // calls accepted into the queue
 	RejectedFull   uint64 // calls that failed with ErrQueueFull, and were not accepted
@@ -108,6 +109,7 @@ func (b *Batcher[In, Out]) Stats() Stats {
 	now := b.now()
 	s := Stats{
 		Name:           b.cfg.Name,
+		MaxQueue:       b.cfg.MaxQueue,
 		RejectedFull:   b.rejectedFull.Load(),
 		RejectedClosed: b.rejectedClosed.Load(),
 		Shed:           b.shed.Load(),
@@ -127,7 +129,7 @@ func (b *Batcher[In, Out]) Stats() Stats {
 		if work.hung {
 			continue // folded, and its instance is not there any more
 		}
-		l.fold(&work.tally, 0)
+		l.fold(work.outcomes.Load(), 0)
 		inst := &s.Instances[work.inst.id]
 		inst.Batches++
 		inst.BusyTime += time.Duration(now - work.start)
@@ -135,7 +137,7 @@ func (b *Batcher[In, Out]) Stats() Stats {
 		used += work.gain * weigh(now-work.start)
 	}
 	for _, t := range b.settling {
-		l.fold(t.tally, t.late)
+		l.fold(t.outcomes.Load(), t.late)
 	}
 	for range b.vacant {
 		used += weigh(now) // it can take nothing

@@ -40,6 +40,7 @@ type rest[In, Out any] struct {
 type reply[Out any] struct {
 	ready  chan struct{} // capacity 1
 	many   *company      // if it is one of DoMany's
+	below  *reply[Out]   // in the post
 	answer Out
 	err    error
 }

@@ -61,12 +61,12 @@ func Status(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &transient) && transient.Retryable():
 		return unavailable(ctx, err, transient.RetryDelay())
+	case errors.Is(err, batching.ErrTooLarge):
+		return status.Error(codes.InvalidArgument, "The request is more than the model can process at once.")
 	case errors.Is(err, batching.ErrBatchTimeout), errors.Is(err, context.DeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, "The answer was not ready in time.")
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
 		return status.Error(codes.Canceled, "The client canceled the request.")
-	case errors.Is(err, batching.ErrTooLarge):
-		return status.Error(codes.InvalidArgument, "The request is more than the model can process at once.")
 	default:
 		return status.Error(codes.Internal, "The request could not be processed.")
 	}

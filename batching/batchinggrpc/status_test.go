@@ -2,10 +2,14 @@ package batchinggrpc_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +102,43 @@ func TestStatus(t *testing.T) {
 				tt.want.check(t, batchinggrpc.Status(ctx, err), stream.md)
 			})
 		}
+	}
+}
+
+// Over HTTP and gRPC clients are told the same, word for word but for who left.
+func TestAgreesWithWriteError(t *testing.T) {
+	codeOf := map[int]codes.Code{
+		http.StatusServiceUnavailable:    codes.Unavailable,
+		http.StatusRequestEntityTooLarge: codes.InvalidArgument,
+		http.StatusGatewayTimeout:        codes.DeadlineExceeded,
+		499:                              codes.Canceled,
+		http.StatusInternalServerError:   codes.Internal,
+	}
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if tt.gone {
+				cancel()
+			}
+			w := httptest.NewRecorder()
+			batching.WriteError(w, httptest.NewRequestWithContext(ctx, "POST", "/", nil), tt.err)
+			var problem struct {
+				Status         int
+				Detail, Reason string
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &problem); err != nil {
+				t.Fatal(err)
+			}
+			st := status.Convert(batchinggrpc.Status(ctx, tt.err))
+			reason := strings.ToUpper(strings.ReplaceAll(problem.Reason, "-", "_"))
+			if st.Code() != codeOf[problem.Status] || reason != tt.want.reason {
+				t.Errorf("%v %s over gRPC, %+v over HTTP", st.Code(), tt.want.reason, problem)
+			}
+			if st.Message() != problem.Detail && !tt.gone {
+				t.Errorf("%q over gRPC, %q over HTTP", st.Message(), problem.Detail)
+			}
+		})
 	}
 }
 

@@ -64,6 +64,14 @@ func goalsNoop() []goal {
 			measured: against(cellNoopMost, mutexCond, cpuPerItem, under)},
 		{name: "no-op, 10,000 callers: p99, ours over mutex+cond's", bound: 0.6, atMost: true,
 			measured: against(cellNoopMost, mutexCond, p99, under)},
+		{name: "no-op, 1,000 callers: CPU an item, ours over that of a mutex+cond that does the same work", bound: 1, atMost: true,
+			measured: against(cellNoop, mutexCondSame, cpuPerItem, under)},
+		{name: "no-op, 1,000 callers: p99, ours over that of a mutex+cond that does the same work", bound: 0.6, atMost: true,
+			measured: against(cellNoop, mutexCondSame, p99, under)},
+		{name: "no-op, 10,000 callers: CPU an item, ours over that of a mutex+cond that does the same work", bound: 1.1, atMost: true,
+			measured: against(cellNoopMost, mutexCondSame, cpuPerItem, under)},
+		{name: "no-op, 10,000 callers: p99, ours over that of a mutex+cond that does the same work", bound: 0.6, atMost: true,
+			measured: against(cellNoopMost, mutexCondSame, p99, under)},
 	}
 }
 

@@ -61,7 +61,7 @@ func runTraffic(k kind, bursts bool, libs []Library, loads []float64, length tim
 			r, err := open{
 				library: lib, kind: k, batch: openBatch, rate: load * t.capacity, bursts: bursts,
 				deadline: t.deadline(), warm: length / 5, length: length,
-			}.run()
+			}.onTime()
 			if err != nil {
 				return nil, err
 			}
@@ -69,6 +69,23 @@ func runTraffic(k kind, bursts bool, libs []Library, loads []float64, length tim
 		}
 	}
 	return t, nil
+}
+
+// onTime runs again, twice at most, while the generator falls far behind, and
+// keeps the run in which it did so least: on a shared machine somebody else may
+// have had the processors. What was answered has no say in it.
+func (o open) onTime() (openResult, error) {
+	best, err := o.run()
+	for range 2 {
+		if err != nil || best.lag <= o.deadline/4 {
+			break
+		}
+		var again openResult
+		if again, err = o.run(); again.lag < best.lag {
+			best = again
+		}
+	}
+	return best, err
 }
 
 // WriteOpen measures the open loop at the loads given, the highest last, and
@@ -118,7 +135,8 @@ func writeOpenIntroduction(w io.Writer, all []*traffic, length time.Duration) {
 		"full batches. Each call's context ends %d times the service time of a full batch after its intended arrival, and\n"+
 		"goodput is the answers before that, a second, over %v. ballast's TargetLatency is that time, too;\n"+
 		"\"bundler, bounded\" holds 8 batches' worth at most, a bound that was chosen by hand for this device and deadline.\n"+
-		"The generator sent 99 %% of the items at most %s ms after their time (median run; worst run %s ms).\n\n",
+		"The generator sent 99 %% of the items at most %s ms after their time (median run; worst run %s ms;\n"+
+		"a run more than a quarter of the deadline behind is repeated, twice at most).\n\n",
 		openBatch, step, jitter*100, stragglerFactor, deadlineOver, length,
 		millis(time.Duration(quantile(lags, 0.5))), millis(time.Duration(quantile(lags, 1))))
 }

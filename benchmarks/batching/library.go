@@ -61,6 +61,7 @@ func Libraries() []Library {
 		{Name: "greedy-channel", New: newGreedyChannel},
 		{Name: mutexCond, New: newMutexCond},
 		{Name: "mutex+cond+yield", New: newMutexCondYield},
+		{Name: mutexCondSame, New: newMutexCondSame},
 		{Name: unbatched, New: newUnbatched},
 	}
 }
