@@ -334,3 +334,38 @@ func TestDoManyConcurrentWithDo(t *testing.T) {
 	closeBatcher(t, b)
 	checkSums(t, b.Stats())
 }
+
+// The backend answers while somebody cancels: each item has one outcome, and
+// the last signal is waited for.
+func TestDoManyCancelRacingTheAnswers(t *testing.T) {
+	type item struct{ cancel context.CancelFunc }
+	b := newBatcher(t, func(_ context.Context, in []item, out []batching.Slot[int]) error {
+		go in[0].cancel()
+		for i := range out {
+			out[i].Set(1)
+		}
+		return nil
+	}, batching.Config[item]{Instances: 2, MaxBatchSize: 4})
+	var answered, canceled uint64
+	for range 3000 {
+		ctx, cancel := context.WithCancel(t.Context())
+		out, errs := b.DoMany(ctx, []item{{cancel}, {cancel}, {cancel}, {cancel}, {cancel}, {cancel}})
+		for i, v := range out {
+			switch {
+			case v == 1 && (errs == nil || errs[i] == nil):
+				answered++
+			case v == 0 && errs != nil && errs[i] == context.Canceled:
+				canceled++
+			default:
+				t.Fatalf("DoMany = %v, %v", out, errs)
+			}
+		}
+		cancel()
+	}
+	closeBatcher(t, b)
+	s := b.Stats()
+	checkSums(t, s)
+	if s.Answered != answered || s.CancelledRunning+s.CancelledQueued != canceled || s.Submitted != 3000*6 {
+		t.Errorf("answered %d, canceled %d, stats %+v", answered, canceled, s)
+	}
+}
