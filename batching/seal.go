@@ -205,6 +205,8 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 	if panicked {
 		b.ledger.panics++
 	}
+	in := work.in
+	work.in = nil // a goroutine that the run left behind may keep its slots, and they keep work
 	if work.hung {
 		return // hang has done the rest
 	}
@@ -219,8 +221,8 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 	}
 	b.release(work, took)
 	b.settle(&work.tally, 0)
-	clear(work.in)
-	b.memory[inst.id] = work.in[:0]
+	clear(in)
+	b.memory[inst.id] = in[:0]
 }
 
 // release takes work off its instance. b.mu is held.
