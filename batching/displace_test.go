@@ -124,10 +124,8 @@ func TestPlacesAreSharedWithinALevel(t *testing.T) {
 			task{tenant: "b"},           // takes 4's, its own: the newest of that level
 			task{tenant: "c", level: 1}, // alone it would have half a place
 		)
-		if got, want := state(t, calls...), "wwwffwwf"; got != want {
-			if got != "wwwfffwf" {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
+		if got, want := state(t, calls...), "wwwfffwf"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		f.release(t)
 	})
