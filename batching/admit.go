@@ -170,9 +170,11 @@ func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
 		weight, weights, waiting := b.schedule.share(w)
 		b.mu.Unlock()
 		mine := int64(float64(waiting) * weights / weight)
-		if mine < items {
-			units = int64(float64(units) * float64(mine) / float64(max(1, items)))
-			if fair := b.estimate(mine, units, w); w.since+fair <= w.limit {
+		level := &b.ahead[w.level]
+		if others := level.items.Load() - mine; others > 0 {
+			units -= int64(float64(level.units.Load()) * float64(others) / float64(mine+others))
+			fair := b.estimate(max(mine, items-others), max(0, units), w) // loads are of two moments
+			if w.since+fair <= w.limit {
 				return nil
 			}
 		}
