@@ -19,9 +19,9 @@ type task struct {
 	level         int
 	tenant, group string
 	cost          int
-	arrive        time.Duration // those below only matter to a schedule
-	timeout       time.Duration
-	cancel        time.Duration
+	arrive        time.Duration // in a schedule; so is what follows
+	leave         time.Duration // when its caller leaves, 0: never
+	deadline      bool          // known in advance
 }
 
 func taskLevel(v task) int     { return v.level }
@@ -34,6 +34,12 @@ type taskCall struct {
 	task   task
 	cancel context.CancelFunc
 	done   chan error
+}
+
+// pending reports whether the call still waits.
+func (c *taskCall) pending() bool {
+	synctest.Wait()
+	return len(c.done) == 0
 }
 
 // floor is a backend whose batches take a millisecond, or until told to end,
