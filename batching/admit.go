@@ -166,7 +166,7 @@ func (b *Batcher[In, Out]) inTime(w *waiter[In, Out], items, units int64) error 
 	case w.since > until && b.places.Load()>>1 == 0 && b.anyIdle():
 		return nil // what is known may be wrong: find out
 	}
-	mineItems, mineUnits := items, units
+	ownItems, ownUnits := items, units
 	for i := range int(w.level) + 1 {
 		items += b.ahead[i].items.Load()
 		units += b.ahead[i].units.Load()
@@ -181,10 +181,13 @@ func (b *Batcher[In, Out]) inTime(w *waiter[In, Out], items, units int64) error 
 		b.drain()
 		weight, weights, waiting := b.schedule.share(w)
 		b.mu.Unlock()
-		fair := mineItems + int64(float64(waiting)*weights/weight)
-		if fair < items {
-			units = max(mineUnits, int64(float64(units)*float64(fair)/float64(items)))
-			if w.since+b.estimate(fair, units, w) <= w.limit {
+		fair := int64(float64(waiting) * weights / weight)
+		level := &b.ahead[w.level]
+		if others := level.items.Load() - fair; others > 0 {
+			// The loads are of two moments.
+			units = max(ownUnits, units-int64(float64(level.units.Load())*float64(others)/float64(fair+others)))
+			items = max(ownItems+fair, items-others)
+			if w.since+b.estimate(items, units, w) <= w.limit {
 				return nil
 			}
 		}

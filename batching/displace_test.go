@@ -43,12 +43,19 @@ func TestUrgentTakesThePlaceOfTheNewestLeastUrgent(t *testing.T) {
 			task{level: 2, group: "a"}, task{level: 1}, task{level: 2}, task{level: 0},
 			task{level: 2}, // no better claim than any
 			task{level: 1}, // takes 2's place: the newest, though of another group
-			task{level: 0}, // takes 0's
-			task{level: 1}, // none
-			task{level: 0}, // takes 5's
-			task{level: 0}, // takes 1's
-			task{level: 0}, // none: all are as urgent
 		)
+		if got, want := state(t, calls...), "wwfwfw"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		for i, level := range []int{
+			0, // takes 0's
+			1, // none
+			0, // takes 5's
+			0, // takes 1's
+			0, // none: all are as urgent
+		} {
+			calls = append(calls, f.put(task{id: 6 + i, level: level}))
+		}
 		if got, want := state(t, calls...), "fffwffwfwwf"; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

@@ -55,7 +55,7 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 			b.expire(w, now, end)
 			continue
 		}
-		if most := int64(b.cfg.MaxBatchCost); most > 0 && cost+w.units > most {
+		if most := int64(b.cfg.MaxBatchCost); most > 0 && w.units > most-cost {
 			full = true
 			break
 		}
