@@ -1,6 +1,7 @@
 # Every target runs in every module of the workspace, and test, race, lint,
 # cover and tidy-check in tools, which stays outside, too. Nothing here changes
-# the working tree but `make bench`, which writes benchmarks/RESULTS.md.
+# the working tree but `make bench`, which writes benchmarks/RESULTS.md and
+# benchmarks/batching/goodput.svg.
 
 # Recipes stop at the first failure by "|| exit 1" and without pipes, because
 # macOS's make 3.81 knows no .SHELLFLAGS.

@@ -90,6 +90,7 @@ type Config[In any] struct {
 	// that all items are equal. Levels are strict, but for aging: of every eight
 	// places one goes to the item of a less urgent level that waits longest, if
 	// that is longer than half of TargetLatency, or half a second without.
+	// Between groups, one batch of every eight does.
 	Priority func(In) int
 
 	// Priorities is the number of levels, 1 to 64; 0 means 1. Above 1 it needs

@@ -204,17 +204,15 @@ func (s *schedule[In, Out]) serve(w *waiter[In, Out]) {
 	s.remove(w)
 }
 
-// leader returns the item that decides which group runs next. Something waits.
+// leader returns the first item of the next batch, which decides its group.
+// Something waits.
 func (s *schedule[In, Out]) leader(now int64) *waiter[In, Out] {
+	if !s.grouped {
+		return s.next(s.groups[0], now)
+	}
 	if s.levels > 1 && s.leaders%agingTurn == agingTurn-1 {
-		var overdue *waiter[In, Out]
-		for _, g := range s.groups {
-			if w := s.overdue(g, now); w != nil && (overdue == nil || w.since < overdue.since) {
-				overdue = w
-			}
-		}
-		if overdue != nil {
-			return overdue
+		if w := s.overdue(s.groups, now); w != nil {
+			return w
 		}
 	}
 	first := s.best(s.groups[0])
@@ -223,7 +221,7 @@ func (s *schedule[In, Out]) leader(now int64) *waiter[In, Out] {
 			first = w
 		}
 	}
-	return first
+	return s.next(first.flow.group, now)
 }
 
 // next returns the item of g to run next, or nil if nothing of g waits.
@@ -232,7 +230,7 @@ func (s *schedule[In, Out]) next(g *group[In, Out], now int64) *waiter[In, Out] 
 		return nil
 	}
 	if s.levels > 1 && s.turn%agingTurn == agingTurn-1 {
-		if w := s.overdue(g, now); w != nil {
+		if w := s.overdue(s.groups[g.index:g.index+1], now); w != nil {
 			return w
 		}
 	}
@@ -249,20 +247,24 @@ func (s *schedule[In, Out]) best(g *group[In, Out]) *waiter[In, Out] {
 	return nil
 }
 
-// overdue returns the item of g that waits longest of those that have waited
-// too long below the level that is being served, or nil.
-func (s *schedule[In, Out]) overdue(g *group[In, Out], now int64) *waiter[In, Out] {
+// overdue returns the item that waits longest of those that have waited too
+// long, in these groups, below the most urgent level there; or nil.
+func (s *schedule[In, Out]) overdue(groups []*group[In, Out], now int64) *waiter[In, Out] {
 	var overdue *waiter[In, Out]
 	served := false
-	for i := range g.levels {
-		w := g.levels[i].oldest
-		if w == nil {
-			continue
+	for i := range s.levels {
+		waits := false
+		for _, g := range groups {
+			w := g.levels[i].oldest
+			if w == nil {
+				continue
+			}
+			waits = true
+			if served && now-w.since > s.patience && (overdue == nil || w.since < overdue.since) {
+				overdue = w
+			}
 		}
-		if served && now-w.since > s.patience && (overdue == nil || w.since < overdue.since) {
-			overdue = w
-		}
-		served = true
+		served = served || waits
 	}
 	return overdue
 }

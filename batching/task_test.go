@@ -19,9 +19,9 @@ type task struct {
 	level         int
 	tenant, group string
 	cost          int
-	arrive        time.Duration // those below only matter to a schedule
-	timeout       time.Duration
-	cancel        time.Duration
+	arrive        time.Duration // in a schedule; so is what follows
+	leave         time.Duration // when its caller leaves, 0: never
+	deadline      bool          // known in advance
 }
 
 func taskLevel(v task) int     { return v.level }
@@ -34,6 +34,12 @@ type taskCall struct {
 	task   task
 	cancel context.CancelFunc
 	done   chan error
+}
+
+// pending reports whether the call still waits.
+func (c *taskCall) pending() bool {
+	synctest.Wait()
+	return len(c.done) == 0
 }
 
 // floor is a backend whose batches take a millisecond, or until told to end,
@@ -59,15 +65,23 @@ func newFloor(t *testing.T, cfg batching.Config[task]) *floor {
 // that a test can fill the queue in its own time.
 func heldFloor(t *testing.T, cfg batching.Config[task]) *floor {
 	t.Helper()
-	f := &floor{held: make(chan struct{})}
-	f.Batcher = newBatcher(t, f.run, cfg)
-	f.put(task{id: -1, tenant: "nobody", group: "nothing"})
+	f := newFloor(t, cfg)
+	f.hold()
 	return f
+}
+
+// hold keeps it busy from now on. It is idle.
+func (f *floor) hold() {
+	f.held = make(chan struct{})
+	f.put(task{id: -1, tenant: "nobody", group: "nothing"})
 }
 
 func (f *floor) run(_ context.Context, in []task, out []batching.Slot[int]) error {
 	if f.held != nil {
 		<-f.held
+		if in[0].id < 0 {
+			return errBatch // how long it took teaches nobody anything
+		}
 	}
 	if in[0].id >= 0 {
 		f.mu.Lock()

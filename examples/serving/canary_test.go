@@ -11,12 +11,11 @@ import (
 
 	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
-	"github.com/ballast-go/ballast/health"
 )
 
 // class answers with the given class.
 func class(n int) runFunc {
-	return func(_ context.Context, _ [][]float32, out []batching.Slot[answer]) error {
+	return func(_ context.Context, _ []item, out []batching.Slot[answer]) error {
 		for i := range out {
 			var a answer
 			a.probabilities[n] = 1
@@ -28,7 +27,7 @@ func class(n int) runFunc {
 
 // takes answers rightly, but after d.
 func takes(d time.Duration) runFunc {
-	return func(ctx context.Context, in [][]float32, out []batching.Slot[answer]) error {
+	return func(ctx context.Context, in []item, out []batching.Slot[answer]) error {
 		<-time.After(d)
 		return class(0)(ctx, in, out)
 	}
@@ -56,14 +55,14 @@ func TestCanary(t *testing.T) {
 		{"hangs for all", takes(time.Minute), 5, "deadline exceeded"},
 		{"overloaded, but moves", takes(300 * time.Millisecond), 15, ""},
 		{"hangs behind a full queue", takes(time.Minute), 22, "queue is full"},
-		{"fails", func(context.Context, [][]float32, []batching.Slot[answer]) error { return errors.New("no weights") }, 0, "no weights"},
-		{"gives up on its own", func(context.Context, [][]float32, []batching.Slot[answer]) error { return context.DeadlineExceeded }, 0, "deadline exceeded"},
+		{"fails", func(context.Context, []item, []batching.Slot[answer]) error { return errors.New("no weights") }, 0, "no weights"},
+		{"gives up on its own", func(context.Context, []item, []batching.Slot[answer]) error { return context.DeadlineExceeded }, 0, "deadline exceeded"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &model{net: net, held: held, batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 20, Instances: 2}, tt.run)}
+				m := &model{net: net, held: held, batcher: newBatcher(t, batching.Config[item]{MaxBatchSize: 1, MaxQueue: 20, Instances: 2}, tt.run)}
 				for range tt.queued {
-					go m.batcher.Do(t.Context(), nil)
+					go m.batcher.Do(t.Context(), item{})
 					synctest.Wait()
 				}
 				// What package health gives it.
@@ -84,13 +83,13 @@ func TestCanary(t *testing.T) {
 // A full queue is well as long as it moves from one canary to the next.
 func TestCanaryAndAFullQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &model{batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 20}, takes(3*time.Second)), held: make([]digits.Digit, 1)}
+		m := &model{batcher: newBatcher(t, batching.Config[item]{MaxBatchSize: 1, MaxQueue: 20}, takes(3*time.Second)), held: make([]digits.Digit, 1)}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for range 100 { // callers that never tire
 			go func() {
 				for ctx.Err() == nil {
-					if _, err := m.batcher.Do(ctx, nil); err != nil {
+					if _, err := m.batcher.Do(ctx, item{}); err != nil {
 						<-time.After(time.Millisecond)
 					}
 				}
@@ -111,6 +110,49 @@ func TestCanaryAndAFullQueue(t *testing.T) {
 	})
 }
 
+// A replica that sheds is well as long as it computes something.
+func TestCanaryAndShedding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs := make(chan struct{})
+		m := &model{held: make([]digits.Digit, 1), batcher: newBatcher(t, batching.Config[item]{MaxBatchSize: 1, TargetLatency: 100 * time.Millisecond, BatchTimeout: time.Second},
+			func(ctx context.Context, in []item, out []batching.Slot[answer]) error {
+				if in[0].level == background {
+					<-hangs
+				}
+				return takes(80*time.Millisecond)(ctx, in, out)
+			})}
+		defer close(hangs)
+		canary := func() error {
+			err := m.canary(t.Context())
+			synctest.Wait()
+			return err
+		}
+		if err := canary(); err != nil {
+			t.Errorf("an idle replica: %v", err)
+		}
+		go m.batcher.Do(t.Context(), item{})
+		synctest.Wait()
+		if err := canary(); err != nil {
+			t.Errorf("a busy replica that sheds the canary: %v", err)
+		}
+		<-time.After(200 * time.Millisecond)
+		if err := canary(); err != nil {
+			t.Errorf("then: %v", err)
+		}
+		go m.batcher.Do(t.Context(), item{level: background})
+		synctest.Wait()
+		m.canary(t.Context()) // what ended before may count once
+		if err := canary(); !errors.Is(err, batching.ErrShed) {
+			t.Errorf("a replica that sheds because it hangs: %v", err)
+		}
+		before := m.finished()
+		<-time.After(2 * time.Second)
+		if s := m.batcher.Stats(); s.Timeouts != 1 || m.finished() != before {
+			t.Errorf("%d runs hang, %d are taken for finished", s.Timeouts, m.finished()-before)
+		}
+	})
+}
+
 // A bad backend makes the replica unready, though its weights are well.
 func TestBadBackendIsNotReady(t *testing.T) {
 	for name, run := range map[string]runFunc{"hangs": takes(time.Hour), "nonsense": class(1)} {
@@ -121,17 +163,7 @@ func TestBadBackendIsNotReady(t *testing.T) {
 					if resp := ask(t, s.handler(), "GET", "/readyz", ""); resp.StatusCode != http.StatusOK {
 						t.Fatalf("it begins with %d", resp.StatusCode)
 					}
-					if err := s.close(); err != nil {
-						t.Fatal(err)
-					}
-					for each, m := range s.models {
-						m.batcher = newBatcher(t, s.cfg.batching(each), class(0))
-					}
-					s.models[id].batcher = newBatcher(t, s.cfg.batching(id), run)
-					var err error
-					if s.health, err = health.New(s.healthConfig()); err != nil {
-						t.Fatal(err)
-					}
+					replaceBackends(t, s, id, run)
 					<-time.After(12 * time.Second)
 					if resp := ask(t, s.handler(), "GET", "/readyz", ""); resp.StatusCode != http.StatusServiceUnavailable {
 						t.Errorf("readyz says %d", resp.StatusCode)

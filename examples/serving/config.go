@@ -28,6 +28,7 @@ type config struct {
 
 	maxBatch, maxQueue, instances int
 	linger                        time.Duration
+	targetLatency, batchTimeout   time.Duration
 
 	maxBody, maxRows                          int
 	requestTimeout, readTimeout               time.Duration
@@ -87,6 +88,8 @@ func (c *config) define(p *parser) {
 	p.number(&c.maxQueue, "max-queue", 1024, "most items that wait for a batch; more get 503", 1, 1<<20)
 	p.number(&c.instances, "instances", max(1, runtime.GOMAXPROCS(0)/2), "batches that run at the same time, for each model", 1, 1024)
 	p.duration(&c.linger, "linger", 0, "how long an item waits for company while an instance is idle", 0, s)
+	p.duration(&c.targetLatency, "target-latency", s, "how long an answer should take; what cannot make it gets 503 at once; 0 turns nothing away", 0, hour)
+	p.duration(&c.batchTimeout, "batch-timeout", 5*s, "how long a batch may compute; longer gets 504, and when too many hang the process asks to be restarted; 0 waits for ever", 0, hour)
 	p.number(&c.maxBody, "max-body", 1<<20, "most bytes of a request's body; more get 413", 1<<10, 1<<30)
 	p.number(&c.maxRows, "max-rows", 64, "most rows in a request's input", 1, 1024)
 	p.duration(&c.requestTimeout, "request-timeout", 10*s, "how long a prediction may take; longer gets 504", ms, hour)
@@ -102,9 +105,11 @@ func (c *config) define(p *parser) {
 }
 
 // batching is the batcher's part, for the model with the given name.
-func (c *config) batching(name string) batching.Config[[]float32] {
-	return batching.Config[[]float32]{
+func (c *config) batching(name string) batching.Config[item] {
+	return batching.Config[item]{
 		Name: name, MaxBatchSize: c.maxBatch, MaxQueue: c.maxQueue, Linger: c.linger, Instances: c.instances,
+		TargetLatency: c.targetLatency, BatchTimeout: c.batchTimeout,
+		Priority: func(i item) int { return i.level }, Priorities: levels,
 	}
 }
 

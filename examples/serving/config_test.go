@@ -67,12 +67,20 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 }
 
 func TestBatchFlagsReachTheBatcher(t *testing.T) {
-	c, err := parseConfig([]string{"-max-batch=3", "-max-queue=70", "-linger=5ms", "-instances=2"}, nil, io.Discard)
+	c, err := parseConfig([]string{"-max-batch=3", "-max-queue=70", "-linger=5ms", "-instances=2", "-target-latency=80ms", "-batch-timeout=2s"}, nil, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := batching.Config[[]float32]{Name: "m", MaxBatchSize: 3, MaxQueue: 70, Linger: 5 * time.Millisecond, Instances: 2}
-	if got := c.batching("m"); !reflect.DeepEqual(got, want) {
+	got := c.batching("m")
+	if got.Priority(item{level: interactive}) != 0 || got.Priority(item{level: background}) != 1 {
+		t.Error("an item's level is not its priority")
+	}
+	got.Priority = nil // functions cannot be compared
+	want := batching.Config[item]{
+		Name: "m", MaxBatchSize: 3, MaxQueue: 70, Linger: 5 * time.Millisecond, Instances: 2,
+		TargetLatency: 80 * time.Millisecond, BatchTimeout: 2 * time.Second, Priorities: 2,
+	}
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -124,6 +132,8 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 	for _, want := range []string{
 		"  -listen address  (SERVING_LISTEN, default 127.0.0.1:8080)\n    \taddress to listen on\n",
 		"  -linger duration  (SERVING_LINGER, default 0s)\n    \thow long an item waits for company while an instance is idle\n",
+		"  -target-latency duration  (SERVING_TARGET_LATENCY, default 1s)\n",
+		"  -batch-timeout duration  (SERVING_BATCH_TIMEOUT, default 5s)\n",
 		"  -log-level level  (SERVING_LOG_LEVEL, default info)",
 		"begin with SERVING_ are ignored with a warning",
 	} {
@@ -131,7 +141,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, &out)
 		}
 	}
-	if n := strings.Count(out.String(), "(SERVING_"); n != 17 {
+	if n := strings.Count(out.String(), "(SERVING_"); n != 19 {
 		t.Errorf("%d flags", n)
 	}
 }

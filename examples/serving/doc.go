@@ -10,5 +10,56 @@
 //
 // and the probes and /metrics pass the first two only. Read the files in this
 // order: main.go (start and shutdown), service.go (what it is made of),
-// predict.go and decode.go (one request), config.go (flags and environment).
+// predict.go, decode.go and priority.go (one request), config.go (flags and
+// environment).
+//
+// # Priority
+//
+// A request says with the Priority field of RFC 9218 that nobody waits for it:
+//
+//	curl -s localhost:8080/predict -H 'Priority: u=7' -d @examples/serving/testdata/seven.json
+//
+// An urgency of 5 to 7 is background. Everything else is interactive: 0 to 4, no
+// field (that is 3), and one that is wrong. What is interactive is computed
+// first, and takes the place of background items in a full queue. Background
+// items that have waited for half of -target-latency, or half a second without
+// one, get one place in eight, so that they do not starve.
+//
+// RFC 9218 §13 warns of comparing what different clients ask for. Here a client
+// can only step back, and not get ahead of one that says nothing.
+//
+// # Overload, and a model that hangs
+//
+// An answer that would come later than -target-latency, by the measured speed
+// of the model and what waits, is refused at once: 503, reason "shed", with
+// Retry-After. So is one for which there is no room in a queue of -max-queue
+// rows: reason "queue-full". Being overloaded does not make the service unready.
+//
+// A batch that computes for longer than -batch-timeout is given up: 504. As many
+// of a model's batches may hang as it has -instances; if one more does, nothing
+// but a restart helps: /livez and /readyz say 503 from then on. So it goes
+// without traffic, too, because the readiness checks ask for a prediction each.
+//
+// A row is an item of its own and may share a batch with other requests' rows. A
+// request has one outcome, though: its first row that failed, in the order of
+// the request, decides what the client is told, when all rows have an outcome. A
+// request of more than -max-rows rows is refused before any is queued: 422.
+//
+// # Failed predictions
+//
+// They are counted as prediction_errors_total{model_id,error_type}, once for a
+// request, and logged with error_type:
+//
+//	queue_full     503  no room in the queue
+//	shed           503  could not be answered in time
+//	draining       503  shutting down
+//	timeout        504  longer than -request-timeout
+//	batch_timeout  504  its batch took longer than -batch-timeout
+//	too_large      413  costs more than a batch may; not with this service's batchers
+//	panic          500  the model panicked
+//	backend        500  the model failed otherwise
+//
+// What a client did wrong, and a client that left, are not among them: see
+// http_requests_total of package metrics. The batchers' own series count rows
+// instead of requests: see package batchingprom.
 package main

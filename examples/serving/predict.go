@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/ballast-go/ballast/batching"
@@ -42,7 +41,7 @@ func (s *service) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.requestTimeout)
 	defer cancel()
-	answers, err := m.predict(ctx, req.input)
+	answers, err := m.predict(ctx, req.input, levelOf(r.Header))
 	if err != nil {
 		s.predictFailed(w, r, m, err)
 		return
@@ -55,31 +54,22 @@ func (s *service) predict(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, resp)
 }
 
-// predict submits all rows at once, so that they can share a batch. The first
-// failure is the request's, and withdraws the other rows.
-func (m *model) predict(ctx context.Context, rows [][]float32) ([]answer, error) {
-	answers := make([]answer, len(rows))
-	if len(rows) == 1 {
-		var err error
-		answers[0], err = m.batcher.Do(ctx, rows[0])
-		return answers, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	var once sync.Once
-	var failure error
+// predict submits all rows at once, so that they can share batches, and waits
+// for all of them. A request has one outcome: if rows fail, the first of them in
+// the request's order says what the client is told. The others are computed all
+// the same, unless the request's time runs out or its client leaves first.
+func (m *model) predict(ctx context.Context, rows [][]float32, level int) ([]answer, error) {
+	items := make([]item, len(rows))
 	for i, row := range rows {
-		wg.Go(func() {
-			var err error
-			if answers[i], err = m.batcher.Do(ctx, row); err != nil {
-				once.Do(func() { failure = err })
-				cancel()
-			}
-		})
+		items[i] = item{row, level}
 	}
-	wg.Wait()
-	return answers, failure
+	answers, errs := m.batcher.DoMany(ctx, items)
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
 }
 
 func (s *service) predictFailed(w http.ResponseWriter, r *http.Request, m *model, err error) {
@@ -90,8 +80,8 @@ func (s *service) predictFailed(w http.ResponseWriter, r *http.Request, m *model
 	batching.WriteError(w, r, err)
 }
 
-// errorType is the metric's name for err; "" for a client that left, which is
-// no fault of the model's.
+// errorType is the metric's name for err, one of those in doc.go; "" for a
+// client that left, which is no fault of the model's.
 func errorType(err error) string {
 	var panicked *batching.PanicError
 	switch {
@@ -101,8 +91,14 @@ func errorType(err error) string {
 		return "timeout"
 	case errors.Is(err, batching.ErrQueueFull):
 		return "queue_full"
+	case errors.Is(err, batching.ErrShed):
+		return "shed"
 	case errors.Is(err, batching.ErrClosed):
 		return "draining"
+	case errors.Is(err, batching.ErrBatchTimeout):
+		return "batch_timeout"
+	case errors.Is(err, batching.ErrTooLarge):
+		return "too_large"
 	case errors.As(err, &panicked):
 		return "panic"
 	}

@@ -31,6 +31,8 @@ type service struct {
 	health   *health.Health
 	models   map[string]*model
 	draining atomic.Bool
+
+	assembled chan struct{} // closed once health is there, or will not be
 }
 
 // newService makes a service that logs to stdout. serve closes it.
@@ -39,7 +41,7 @@ func newService(cfg *config, stdout io.Writer) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model)}
+	s := &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model), assembled: make(chan struct{})}
 	if err := s.assemble(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -49,6 +51,7 @@ func newService(cfg *config, stdout io.Writer) (*service, error) {
 // assemble makes the parts that may fail. What it has started by then, close
 // ends.
 func (s *service) assemble() error {
+	defer close(s.assembled)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
@@ -143,11 +146,17 @@ func (s *service) partWhenDraining(next http.Handler) http.Handler {
 type model struct {
 	net      *digits.Model
 	held     []digits.Digit
-	batcher  *batching.Batcher[[]float32, answer]
+	batcher  *batching.Batcher[item, answer]
 	metrics  *metrics.Model
 	accuracy atomic.Pointer[float64] // on the held-out digits; nil before warmUp
 
 	finishedBefore atomic.Uint64 // batches that were over at the last canary
+}
+
+// item is one row of a request.
+type item struct {
+	input []float32
+	level int // interactive or background
 }
 
 // answer is one row's.
@@ -165,15 +174,40 @@ func (s *service) newModel(id string, held []digits.Digit) (*model, error) {
 	if m.metrics, err = s.metrics.Model(metrics.ModelInfo{ID: id, Version: "1.0.0", Framework: "ballast-" + net.Kernel()}); err != nil {
 		return nil, err
 	}
-	m.batcher, err = batching.New(m.run, s.cfg.batching(id))
+	m.batcher, err = batching.New(m.run, s.batching(id))
 	return m, err
 }
 
-// run computes one batch.
-func (m *model) run(_ context.Context, in [][]float32, out []batching.Slot[answer]) error {
+// batching is what the batcher of the model with the given id is made with.
+func (s *service) batching(id string) batching.Config[item] {
+	c := s.cfg.batching(id)
+	if c.BatchTimeout > 0 {
+		c.OnExhausted = func(why error) { s.hopeless(id, why) }
+	}
+	return c
+}
+
+// hopeless is called when so many of a model's batches hang that one was not
+// replaced. Nothing here can end them: what remains is to be restarted.
+func (s *service) hopeless(id string, why error) {
+	s.log.Error("a model hangs", "model_id", id, "error", why)
+	<-s.assembled
+	if s.health != nil {
+		s.health.Fatal(why)
+	}
+}
+
+// run computes one batch. It keeps nothing of in, which the batcher uses again;
+// the rows themselves are their requests', and are left to the garbage
+// collector, because a batch that hangs may read them for long.
+func (m *model) run(_ context.Context, in []item, out []batching.Slot[answer]) error {
 	start := time.Now()
+	rows := make([][]float32, len(in))
+	for i := range in {
+		rows[i] = in[i].input
+	}
 	probabilities := make([]digits.Probabilities, len(in))
-	err := m.net.Predict(in, probabilities)
+	err := m.net.Predict(rows, probabilities)
 	took := time.Since(start)
 	m.metrics.Observe(took)
 	if err != nil {
@@ -207,19 +241,19 @@ func (m *model) warmUp(context.Context) error {
 // after these, what the canary says would be a failure in any case.
 const canaryTimeout = time.Second
 
-// canary asks the batcher for a digit, as a request would. Overload is no
-// fault: a replica that leaves for it makes the others' load worse. So a full
-// queue passes if batches ended since the last canary, and a late answer if
-// some ended meanwhile. One that merely began does not count: a backend that
-// hangs lets its first begin.
+// canary asks the batcher for a digit, as an interactive request would.
+// Overload is no fault: a replica that leaves for it makes the others' load
+// worse. So it passes to be turned away if batches ended since the last canary,
+// and to be late if some ended meanwhile. One that merely began does not count:
+// a backend that hangs lets its first begin.
 func (m *model) canary(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
 	defer cancel()
 	finished := m.finished()
 	before := m.finishedBefore.Swap(finished)
-	got, err := m.batcher.Do(ctx, m.held[0].Input())
+	got, err := m.batcher.Do(ctx, item{input: m.held[0].Input()})
 	switch {
-	case errors.Is(err, batching.ErrQueueFull) && finished > before:
+	case overloaded(err) && m.finished() > before:
 		return nil
 	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) && m.finished() > finished:
 		return nil
@@ -232,8 +266,13 @@ func (m *model) canary(ctx context.Context) error {
 	return nil
 }
 
-// finished counts the batches that are over.
+// overloaded reports whether a call was turned away because of others.
+func overloaded(err error) bool {
+	return errors.Is(err, batching.ErrQueueFull) || errors.Is(err, batching.ErrShed)
+}
+
+// finished counts the batches that ended, and not after their timeout.
 func (m *model) finished() uint64 {
 	s := m.batcher.Stats()
-	return s.Batches - uint64(s.Busy)
+	return s.Batches - s.Timeouts - uint64(s.Busy)
 }

@@ -229,7 +229,7 @@ func TestBackendFailures(t *testing.T) {
 		if err := m.batcher.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		m.batcher = newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, MaxQueue: 1}, run)
+		m.batcher = newBatcher(t, batching.Config[item]{MaxBatchSize: 1, MaxQueue: 1}, run)
 	}
 	body := string(requestBody(digits.Small, make([]float32, digits.InputSize)))
 	expect := func(status int, reason, kind string) {
@@ -255,21 +255,21 @@ func TestBackendFailures(t *testing.T) {
 			t.Errorf("%v calls are counted as %s, want %v", n, outcome, want)
 		}
 	}
-	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error {
+	swap(func(context.Context, []item, []batching.Slot[answer]) error {
 		return errors.New("the password is hunter2")
 	})
 	expect(500, `"status":500`, "backend")
-	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error { panic("hunter2") })
+	swap(func(context.Context, []item, []batching.Slot[answer]) error { panic("hunter2") })
 	expect(500, `"status":500`, "panic")
 	is("batching_run_panics_total", 1)
 	release := make(chan struct{})
-	swap(func(context.Context, [][]float32, []batching.Slot[answer]) error { <-release; return nil })
+	swap(func(context.Context, []item, []batching.Slot[answer]) error { <-release; return nil })
 	expect(504, `"status":504`, "timeout")
 	calls("cancelled_running", 1)
 	calls("queue_full", 0)
 	waiting, leave := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	wg.Go(func() { m.batcher.Do(waiting, nil) })
+	wg.Go(func() { m.batcher.Do(waiting, item{}) })
 	until(t, "an item waits", func() bool { return m.batcher.Stats().Queued > 0 })
 	expect(503, `"reason":"queue-full"`, "queue_full")
 	is("batching_queue_depth", 1)
@@ -298,12 +298,12 @@ func TestBackendFailures(t *testing.T) {
 
 	computing := make(chan struct{})
 	release = make(chan struct{})
-	swap(func(_ context.Context, _ [][]float32, out []batching.Slot[answer]) error {
+	swap(func(_ context.Context, _ []item, out []batching.Slot[answer]) error {
 		close(computing)
 		<-release
 		return nil
 	})
-	wg.Go(func() { m.batcher.Do(t.Context(), nil) })
+	wg.Go(func() { m.batcher.Do(t.Context(), item{}) })
 	<-computing
 	is("batching_running_items", 1)
 	close(release)
@@ -311,44 +311,47 @@ func TestBackendFailures(t *testing.T) {
 	is("batching_running_items", 0)
 }
 
-// One failing row fails the request with its error, and withdraws the others,
-// which would be computed for ever.
+// The first row that fails, in the request's order, fails the request with its
+// error. The others are computed.
 func TestRowsFailTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bad := errors.New("a bad row")
-		m := &model{batcher: newBatcher(t, batching.Config[[]float32]{MaxBatchSize: 1, Instances: 3},
-			func(ctx context.Context, in [][]float32, _ []batching.Slot[answer]) error {
-				if len(in[0]) == 0 {
-					<-time.After(time.Second) // until the others are computed, too
+		m := &model{batcher: newBatcher(t, batching.Config[item]{MaxBatchSize: 1, Instances: 4},
+			func(ctx context.Context, in []item, out []batching.Slot[answer]) error {
+				switch len(in[0].input) {
+				case 0:
+					<-time.After(time.Second) // until all the others have their outcome
 					return bad
+				case 2:
+					return errors.New("first, but of a later row")
 				}
-				<-ctx.Done()
-				return ctx.Err()
+				out[0].Set(answer{})
+				return nil
 			})}
-		if _, err := m.predict(t.Context(), [][]float32{{1}, {}, {1}}); err != bad {
-			t.Errorf("got %v", err)
+		if answers, err := m.predict(t.Context(), [][]float32{{1}, {}, {1, 2}, {1}}, interactive); err != bad || answers != nil {
+			t.Errorf("got %v, %v", answers, err)
 		}
-		if n := m.batcher.Stats().CancelledRunning; n != 2 {
-			t.Errorf("%d rows were withdrawn", n)
+		if s := m.batcher.Stats(); s.Answered != 2 || s.Failed != 2 {
+			t.Errorf("%d rows were answered, %d failed", s.Answered, s.Failed)
 		}
 	})
 }
 
 func TestClientLeaves(t *testing.T) {
-	m := &model{batcher: newBatcher(t, batching.Config[[]float32]{}, func(context.Context, [][]float32, []batching.Slot[answer]) error { return nil })}
+	m := &model{batcher: newBatcher(t, batching.Config[item]{}, func(context.Context, []item, []batching.Slot[answer]) error { return nil })}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := m.predict(ctx, make([][]float32, 2)); !errors.Is(err, context.Canceled) {
+	if _, err := m.predict(ctx, make([][]float32, 2), interactive); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	} else if kind := errorType(err); kind != "" {
 		t.Errorf("it counts as %s", kind)
 	}
 }
 
-type runFunc = func(context.Context, [][]float32, []batching.Slot[answer]) error
+type runFunc = func(context.Context, []item, []batching.Slot[answer]) error
 
 // newBatcher is a batcher in front of a backend of the test's.
-func newBatcher(t *testing.T, cfg batching.Config[[]float32], run runFunc) *batching.Batcher[[]float32, answer] {
+func newBatcher(t *testing.T, cfg batching.Config[item], run runFunc) *batching.Batcher[item, answer] {
 	t.Helper()
 	b, err := batching.New(run, cfg)
 	if err != nil {
