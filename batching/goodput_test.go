@@ -47,7 +47,8 @@ func goodput(t *testing.T, b *batching.Batcher[int, int], instances, calls int, 
 func TestGoodputAtTwiceTheCapacity(t *testing.T) {
 	arrivals := map[string]func(rng *rand.Rand, mean time.Duration) func() time.Duration{
 		"regular": func(_ *rand.Rand, mean time.Duration) func() time.Duration {
-			return func() time.Duration { return mean }
+			// A bit more, or answers and deadlines come at the same moments.
+			return func() time.Duration { return mean + 137 }
 		},
 		"Poisson": func(rng *rand.Rand, mean time.Duration) func() time.Duration {
 			return func() time.Duration { return time.Duration(rng.ExpFloat64() * float64(mean)) }

@@ -7,11 +7,19 @@ import (
 
 const (
 	// lingerProbe is how often a collector lingers although nobody came when
-	// it last did, to find out whether that is still so.
-	lingerProbe = 16
+	// it last did, to find out whether that is still so. It is odd, or it could
+	// fall in step with items that come in pairs, and see each second one only.
+	lingerProbe = 17
 
 	// lingerMemory is the weight of the newest linger among all.
 	lingerMemory = 0.25
+
+	// lingerWorth is how many must be expected to join to be worth it. Below 1,
+	// because an average that comes from below does not reach what it tends to.
+	lingerWorth = 0.5
+
+	// timerSlack is how late a timer may be, in nanoseconds (golang/go#44343).
+	timerSlack = int64(time.Millisecond)
 )
 
 // lingerings tells whether lingering pays: how many came while collectors
@@ -25,7 +33,7 @@ type lingerings struct {
 
 // due reports whether somebody is expected within so many nanoseconds.
 func (l *lingerings) due(wait int64) bool {
-	if !l.known || l.joined*float64(wait) >= l.waited {
+	if !l.known || l.joined*float64(wait) >= lingerWorth*l.waited {
 		return true
 	}
 	l.skipped++
@@ -106,12 +114,20 @@ func (b *Batcher[In, Out]) lingerFor(now int64) (wait int64, missing int, reason
 	}
 	wait, reason = leader.since+int64(b.cfg.Linger)-now, sealLinger
 	if leader.limit != noLimit {
-		latest := leader.limit - b.expected(now) - now
-		if latest < wait {
+		if latest := b.latest(leader) - now; latest < wait {
 			wait, reason = latest, sealDeadline
 		}
 	}
 	return wait, missing, reason
+}
+
+// latest returns when w, which has a limit, must run to be answered before it.
+// b.mu is held.
+func (b *Batcher[In, Out]) latest(w *waiter[In, Out]) int64 {
+	if b.speed.freshUntil.Load() == 0 {
+		return w.since + (w.limit-w.since)/2 // nothing is known: a fair chance
+	}
+	return w.limit - b.upcoming() - int64(b.speed.residual.Load()) - timerSlack
 }
 
 // arrived returns how many items were ever accepted. b.mu is held.

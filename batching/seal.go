@@ -82,16 +82,21 @@ func (b *Batcher[In, Out]) expected(now int64) int64 {
 	if b.cfg.TargetLatency == 0 || now > b.speed.freshUntil.Load() || b.schedule.n == 0 {
 		return 0
 	}
+	took := b.upcoming()
+	if took > int64(b.cfg.TargetLatency) {
+		return 0
+	}
+	return took
+}
+
+// upcoming returns how long a batch of what waits should take. Something waits.
+func (b *Batcher[In, Out]) upcoming() int64 {
 	n := float64(min(b.schedule.n, b.cfg.MaxBatchSize))
 	units := n * float64(b.schedule.units) / float64(b.schedule.n)
 	if most := b.cfg.MaxBatchCost; most > 0 {
 		units = min(units, float64(most))
 	}
-	took := int64(b.speed.predict(b.padded(n, units)))
-	if took > int64(b.cfg.TargetLatency) {
-		return 0
-	}
-	return took
+	return int64(b.speed.predict(b.padded(n, units)))
 }
 
 // lead picks the first item of the next batch, past those that cannot be
