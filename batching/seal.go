@@ -216,7 +216,7 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 		return // hang has done the rest
 	}
 	inst := work.inst
-	if answered, _, _ := split(work.outcomes.Load()); succeeded && answered > 0 {
+	if _, _, gone := split(work.outcomes.Load()); succeeded && gone < work.size { // else it may have stopped early
 		inst.model.observe(work.units, float64(took), work.start > b.speed.freshUntil.Load())
 		b.speed.publish(b.instances, now)
 	}
