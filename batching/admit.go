@@ -55,10 +55,11 @@ func (b *Batcher[In, Out]) claim(ctx context.Context, in In) (*waiter[In, Out], 
 func (b *Batcher[In, Out]) classify(w *waiter[In, Out]) error {
 	cfg := &b.cfg
 	if cfg.Cost != nil {
-		w.units = int64(max(1, cfg.Cost(w.in)))
-		if cfg.MaxBatchCost > 0 && w.units > int64(cfg.MaxBatchCost) {
+		cost := cfg.Cost(w.in)
+		if cfg.MaxBatchCost > 0 && cost > cfg.MaxBatchCost {
 			return ErrTooLarge
 		}
+		w.units = int64(min(max(1, cost), maxCost))
 	}
 	if cfg.Priority != nil {
 		w.level = uint8(min(max(0, cfg.Priority(w.in)), cfg.Priorities-1))
@@ -81,7 +82,7 @@ func (b *Batcher[In, Out]) classify(w *waiter[In, Out]) error {
 // For DoMany it is n places or none: w is the least urgent of so many items,
 // and units is what they cost together. They displace nobody.
 func (b *Batcher[In, Out]) accept(w *waiter[In, Out], n, units int64) error {
-	if b.cfg.TargetLatency > 0 {
+	if b.cfg.TargetLatency > 0 && b.places.Load()&closedBit == 0 {
 		if err := b.inTime(w, n-1, units-w.units); err != nil {
 			b.shed.Add(uint64(n))
 			return err
@@ -94,8 +95,12 @@ func (b *Batcher[In, Out]) accept(w *waiter[In, Out], n, units int64) error {
 			return ErrClosed
 		}
 		if places>>1+n > int64(b.cfg.MaxQueue) {
-			if n == 1 && b.schedule.aged() && b.displace(w) {
-				return nil
+			if n == 1 && b.schedule.aged() {
+				if full, placed := b.displace(w); placed {
+					return nil
+				} else if !full {
+					continue
+				}
 			}
 			b.rejectedFull.Add(uint64(n))
 			return ErrQueueFull
@@ -106,23 +111,24 @@ func (b *Batcher[In, Out]) accept(w *waiter[In, Out], n, units int64) error {
 	}
 }
 
-// displace gives w the place of an item with a worse claim, if there is one.
-func (b *Batcher[In, Out]) displace(w *waiter[In, Out]) bool {
+// displace gives w the place of an item with a worse claim, if there is one and
+// the queue is still full.
+func (b *Batcher[In, Out]) displace(w *waiter[In, Out]) (full, placed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.drain()
-	if b.places.Load()&closedBit != 0 {
-		return false
+	if places := b.places.Load(); places&closedBit != 0 || places>>1 < int64(b.cfg.MaxQueue) {
+		return false, false
 	}
 	loser := b.schedule.displace(w)
 	if loser == nil {
-		return false
+		return true, false
 	}
 	// Nobody can come between: the loser's place is given away at once.
 	b.places.Add(2)
 	b.ledger.displaced++
 	b.expel(loser, ErrQueueFull)
-	return true
+	return true, true
 }
 
 // submit hands accepted waiters, from last back to first, to the collector.

@@ -3,6 +3,7 @@ package batching
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -111,11 +112,12 @@ type Config[In any] struct {
 	Group func(In) string
 
 	// Cost returns how much work an item is, in a unit of your own, such as
-	// tokens; below 1 counts as 1. nil means 1 for all.
+	// tokens; below 1 counts as 1, and above 2⁴⁰-1 as that. nil means 1 for all.
 	Cost func(In) int
 
 	// MaxBatchCost is the most that the costs of a batch may add up to; 0 means
-	// no such bound. It needs Cost. An item above it fails with ErrTooLarge.
+	// no such bound, 2⁴⁰-1 is the most. It needs Cost. An item above it fails with
+	// ErrTooLarge.
 	MaxBatchCost int
 
 	// Sizes lists the numbers of items that the backend is compiled for, in any
@@ -138,8 +140,18 @@ func (c Config[In]) withDefaults() Config[In] {
 	setDefault(&c.MaxQueue, defaultMaxQueue)
 	setDefault(&c.Instances, defaultInstances)
 	setDefault(&c.Priorities, defaultPriorities)
+	for _, d := range []*time.Duration{&c.Linger, &c.BatchTimeout, &c.TargetLatency} {
+		*d = min(*d, forever)
+	}
 	return c
 }
+
+// forever is longer than any process lives, and short enough to be added to.
+const forever = time.Duration(1 << 60)
+
+// maxCost bounds an item's cost, so that sums of costs stay exact: 2⁴⁰-1, or
+// what an int holds where that is less.
+const maxCost = math.MaxInt & (1<<40 - 1)
 
 func setDefault(field *int, value int) {
 	if *field == 0 {
@@ -162,7 +174,7 @@ func (c Config[In]) validate() error {
 		{"MaxQueue", c.MaxQueue, 0},
 		{"Instances", c.Instances, 0},
 		{"Priorities", c.Priorities, maxPriorities},
-		{"MaxBatchCost", c.MaxBatchCost, 0},
+		{"MaxBatchCost", c.MaxBatchCost, maxCost},
 	} {
 		if field.value < 0 {
 			fail(field.name, "%d is negative", field.value)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"testing"
 	"time"
 
@@ -22,7 +21,7 @@ func TestMaxBatchCost(t *testing.T) {
 		{"one more would be too much", 10, []int{4, 5, 2, 3, 10, 1}, "0 1|2 3|4|5"},
 		{"below 1 counts as 1", 3, []int{0, -7, 1, 1}, "0 1 2|3"},
 		{"a large one does not let small ones overtake", 10, []int{6, 10, 1, 1, 1}, "0|1|2 3 4"},
-		{"as large as numbers get", math.MaxInt, []int{math.MaxInt, math.MaxInt, 1, math.MaxInt - 1}, "0|1|2 3"},
+		{"as large as they get", 1<<40 - 1, []int{1<<40 - 1, 1<<40 - 1, 1, 1<<40 - 2}, "0|1|2 3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

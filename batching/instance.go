@@ -97,10 +97,9 @@ func (b *Batcher[In, Out]) next(inst *instance) *batch[In, Out] {
 		if b.schedule.n > 0 {
 			work = b.seal(inst, reason)
 		}
-		left := b.schedule.n > 0
 		ending := b.places.Load() == closedBit
+		b.leaveOffice(b.schedule.n > 0 || ending)
 		b.mu.Unlock()
-		b.leaveOffice(left || ending)
 		if work != nil || ending {
 			return work
 		}
@@ -116,9 +115,11 @@ func (b *Batcher[In, Out]) takeOffice() {
 }
 
 // leaveOffice lets the next instance collect, at once or when something comes.
+// b.mu is held, so that nobody else, who would not wake anybody, can move what
+// has come in between from the inbox to the schedule.
 func (b *Batcher[In, Out]) leaveOffice(more bool) {
 	if more {
-		b.calls <- struct{}{}
+		b.calls <- struct{}{} // has room: the caller has the office
 		return
 	}
 	b.office.Store(officeVacant)

@@ -100,22 +100,28 @@ func (b *Batcher[In, Out]) lingerFor(now int64) (wait int64, missing int, reason
 	if b.places.Load()&closedBit != 0 {
 		return 0, 0, sealClose
 	}
-	leader := b.schedule.leader(now)
-	g := leader.flow.group
-	missing = b.full - g.n
-	if most := int64(b.cfg.MaxBatchCost); most > 0 {
-		if g.units >= most {
-			missing = 0
+	missing = b.full
+	for _, g := range b.schedule.groups {
+		missing = min(missing, b.full-g.n)
+		if most := int64(b.cfg.MaxBatchCost); most > 0 {
+			if g.units >= most {
+				return 0, 0, sealFull
+			}
+			missing = min(missing, 1) // each one may be the last that fits
 		}
-		missing = min(missing, 1) // each one may be the last that fits
 	}
 	if missing <= 0 {
 		return 0, 0, sealFull
 	}
-	wait, reason = leader.since+int64(b.cfg.Linger)-now, sealLinger
-	if leader.limit != noLimit {
-		if latest := b.latest(leader) - now; latest < wait {
-			wait, reason = latest, sealDeadline
+	// Whoever waits longest counts, and whose deadline is nearest, even if they
+	// are not the ones to run first.
+	wait, reason = int64(b.cfg.Linger), sealLinger
+	for w := range b.schedule.all() {
+		wait = min(wait, w.since+int64(b.cfg.Linger)-now)
+		if w.limit != noLimit {
+			if left := b.latest(w) - now; left < wait {
+				wait, reason = left, sealDeadline
+			}
 		}
 	}
 	return wait, missing, reason

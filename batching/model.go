@@ -115,20 +115,19 @@ type speed struct {
 	freshUntil               atomic.Int64 // 0: nothing is known
 }
 
-// fresh is how long a model is believed without new observations, besides twice
-// the time that a run takes: afterwards an idle instance lets a call through to
-// find out.
+// fresh is how long a model is believed without new observations: afterwards an
+// idle instance lets a call through to find out. It is idle, so that nobody else
+// pays for that.
 const fresh = int64(100 * time.Millisecond)
 
 func (s *speed) publish(instances []*instance, now int64) {
-	var fixed, perUnit, residual, n, slowest float64
+	var fixed, perUnit, residual, n float64
 	for _, inst := range instances {
 		if m := &inst.model; m.count > 0 {
 			n++
 			fixed += m.fixed
 			perUnit += m.perUnit
 			residual += math.Sqrt(m.residual)
-			slowest = max(slowest, m.meanY)
 		}
 	}
 	if n == 0 {
@@ -137,7 +136,7 @@ func (s *speed) publish(instances []*instance, now int64) {
 	s.fixed.Store(fixed / n)
 	s.perUnit.Store(perUnit / n)
 	s.residual.Store(residual / n)
-	s.freshUntil.Store(now + fresh + int64(2*slowest))
+	s.freshUntil.Store(now + fresh)
 }
 
 func (s *speed) predict(units float64) float64 { return s.fixed.Load() + s.perUnit.Load()*units }

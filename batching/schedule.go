@@ -2,6 +2,7 @@ package batching
 
 import (
 	"container/heap"
+	"iter"
 	"math"
 )
 
@@ -267,6 +268,28 @@ func (s *schedule[In, Out]) overdue(groups []*group[In, Out], now int64) *waiter
 		served = served || waits
 	}
 	return overdue
+}
+
+// all yields everything that waits, in no order.
+func (s *schedule[In, Out]) all() iter.Seq[*waiter[In, Out]] {
+	return func(yield func(*waiter[In, Out]) bool) {
+		for _, g := range s.groups {
+			for i := range g.levels {
+				for _, f := range g.levels[i].flows {
+					for w := f.first; w != nil; w = w.next {
+						if !yield(w) {
+							return
+						}
+					}
+					for _, w := range f.early {
+						if !yield(w) {
+							return
+						}
+					}
+				}
+			}
+		}
+	}
 }
 
 // displace returns the item that should lose its place in a full queue to one
