@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/ballast-go/ballast/batching"
@@ -20,7 +22,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// Names come from clients: 100,000 of tenants and groups, of a kilobyte each,
+// Names come from clients: 30,000 of tenants and groups, of a kilobyte each,
 // leave nothing behind, whether their calls are answered, refused, displaced or
 // cancelled.
 func TestNamesLeaveNothingBehind(t *testing.T) {
@@ -31,34 +33,49 @@ func TestNamesLeaveNothingBehind(t *testing.T) {
 		TenantWeight: func(tenant string) int { return len(tenant) % 3 },
 	})
 	long := strings.Repeat("x", 1000)
-	n := 0
-	flood := func(calls int) {
-		tasks := make([]task, 100) // a third finds no place, or displaces
-		for range calls / len(tasks) {
-			for i := range tasks {
-				n++
-				tasks[i] = task{level: n % 3, tenant: fmt.Sprint(n, long), group: fmt.Sprint(long, n)}
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				b.DoMany(ctx, tasks)
-			}()
-			b.Do(ctx, tasks[1])
-			if n%1000 == 0 {
-				cancel()
-			}
-			<-done
-			cancel()
+	var names atomic.Int64
+	name := func() task {
+		n := names.Add(1)
+		return task{level: int(n % 3), tenant: fmt.Sprint(n, long), group: fmt.Sprint(long, n)}
+	}
+	flood := func(until int64) {
+		var callers sync.WaitGroup
+		for range 8 { // that have more than there are places
+			callers.Go(func() {
+				tasks := make([]task, 12)
+				for n := int64(0); n < until; n = names.Load() {
+					for i := range tasks {
+						tasks[i] = name()
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					if n%16 == 0 {
+						go cancel()
+					}
+					b.DoMany(ctx, tasks)
+					b.Do(ctx, name())
+					cancel()
+				}
+			})
 		}
+		for range 8 {
+			callers.Go(func() {
+				for names.Load() < until {
+					b.Do(t.Context(), name())
+				}
+			})
+		}
+		callers.Wait()
 	}
 	flood(1000) // makes what a batcher keeps
 	before := heap()
-	flood(100_000)
-	if grown := heap() - before; grown > 4<<20 { // of 200 MB
+	flood(30_000)
+	if grown := heap() - before; grown > 4<<20 { // of 60 MB
 		t.Errorf("the heap grew by %d bytes", grown)
 	}
-	checkSums(t, b.Stats())
+	s := b.Stats()
+	checkSums(t, s)
+	if s.Failed == 0 || s.RejectedFull == 0 || s.Displaced == 0 || s.CancelledQueued == 0 {
+		t.Errorf("it never came to one of the ways: %+v", s)
+	}
 	closeBatcher(t, b)
 }
