@@ -73,7 +73,7 @@ type Config[In any] struct {
 	// OnExhausted, if set, is called on a goroutine of its own when a run hangs
 	// and is not replaced, because as many hang already as may: the batcher
 	// works with an instance less until one of them returns, or not at all. The
-	// process should be restarted; health.Checker.Fatal fits here. It needs
+	// process should be restarted; health.Health.Fatal fits here. It needs
 	// BatchTimeout.
 	OnExhausted func(error)
 
