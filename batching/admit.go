@@ -77,33 +77,33 @@ func (b *Batcher[In, Out]) classify(w *waiter[In, Out]) error {
 
 // accept gives w a place in the queue, or says why not. It takes no lock but
 // for an item that would be refused if it had no better claim than others.
-func (b *Batcher[In, Out]) accept(w *waiter[In, Out]) error {
+//
+// For DoMany it is n places or none: w is the least urgent of so many items,
+// and units is what they cost together. They displace nobody.
+func (b *Batcher[In, Out]) accept(w *waiter[In, Out], n, units int64) error {
 	if b.cfg.TargetLatency > 0 {
-		if err := b.inTime(w); err != nil {
+		if err := b.inTime(w, n-1, units-w.units); err != nil {
+			b.shed.Add(uint64(n))
 			return err
 		}
 	}
 	for {
 		places := b.places.Load()
 		if places&closedBit != 0 {
-			b.rejectedClosed.Add(1)
+			b.rejectedClosed.Add(uint64(n))
 			return ErrClosed
 		}
-		if places >= int64(b.cfg.MaxQueue)<<1 {
-			if b.schedule.aged() && b.displace(w) {
-				break
+		if places>>1+n > int64(b.cfg.MaxQueue) {
+			if n == 1 && b.schedule.aged() && b.displace(w) {
+				return nil
 			}
-			b.rejectedFull.Add(1)
+			b.rejectedFull.Add(uint64(n))
 			return ErrQueueFull
 		}
-		if b.places.CompareAndSwap(places, places+2) {
-			break
+		if b.places.CompareAndSwap(places, places+2*n) {
+			return nil
 		}
 	}
-	if b.cfg.TargetLatency > 0 {
-		b.ahead[w.level].add(1, w.units)
-	}
-	return nil
 }
 
 // displace gives w the place of an item with a worse claim, if there is one.
@@ -127,6 +127,14 @@ func (b *Batcher[In, Out]) displace(w *waiter[In, Out]) bool {
 
 // submit hands accepted waiters, from last back to first, to the collector.
 func (b *Batcher[In, Out]) submit(first, last *waiter[In, Out]) {
+	if b.cfg.TargetLatency > 0 {
+		for w := last; ; w = w.next {
+			b.ahead[w.level].add(1, w.units)
+			if w == first {
+				break
+			}
+		}
+	}
 	b.inbox.push(first, last)
 	b.wake()
 	if poke := b.poke.Load(); poke != 0 && b.places.Load()>>1 >= poke {
@@ -149,15 +157,16 @@ func (b *Batcher[In, Out]) prod() {
 	}
 }
 
-// inTime refuses w if it could not be answered before its limit.
-func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
+// inTime refuses w if it could not be answered before its limit, with so much
+// of its own call and all that waits ahead of it.
+func (b *Batcher[In, Out]) inTime(w *waiter[In, Out], items, units int64) error {
 	switch until := b.speed.freshUntil.Load(); {
 	case until == 0:
 		return nil // nothing is known: try
 	case w.since > until && b.places.Load()>>1 == 0 && b.anyIdle():
 		return nil // what is known may be wrong: find out
 	}
-	var items, units int64
+	ownItems, ownUnits := items, units
 	for i := range int(w.level) + 1 {
 		items += b.ahead[i].items.Load()
 		units += b.ahead[i].units.Load()
@@ -172,15 +181,17 @@ func (b *Batcher[In, Out]) inTime(w *waiter[In, Out]) error {
 		b.drain()
 		weight, weights, waiting := b.schedule.share(w)
 		b.mu.Unlock()
-		mine := int64(float64(waiting) * weights / weight)
-		if mine < items {
-			units = int64(float64(units) * float64(mine) / float64(max(1, items)))
-			if fair := b.estimate(mine, units, w); w.since+fair <= w.limit {
+		fair := int64(float64(waiting) * weights / weight)
+		level := &b.ahead[w.level]
+		if others := level.items.Load() - fair; others > 0 {
+			// The loads are of two moments.
+			units = max(ownUnits, units-int64(float64(level.units.Load())*float64(others)/float64(fair+others)))
+			items = max(ownItems+fair, items-others)
+			if w.since+b.estimate(items, units, w) <= w.limit {
 				return nil
 			}
 		}
 	}
-	b.shed.Add(1)
 	return b.shedError(estimate, w)
 }
 
@@ -211,11 +222,12 @@ func (b *Batcher[In, Out]) estimate(items, units int64, w *waiter[In, Out]) int6
 		return hopeless
 	}
 	start := float64(free) + (batches-1)*one/float64(working)
-	return int64(start + one + margin*b.speed.residual.Load()*math.Sqrt(batches))
+	return int64((start+one)*slack + b.speed.residual.Load()*math.Sqrt(batches))
 }
 
-// margin is how many standard deviations of a run are added to an estimate.
-const margin = 1.0
+// slack is what an estimate adds, besides a standard deviation, for what is no
+// part of a run: an answer at the last moment is one too late.
+const slack = 1.03
 
 // padded returns the units, as the model counts them, of a batch.
 func (b *Batcher[In, Out]) padded(items, units float64) float64 {

@@ -156,7 +156,7 @@ func (b *Batcher[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return none, err
 	}
 	done := ctx.Done() // foreign code, as all before: w is still nobody else's
-	if err := b.accept(w); err != nil {
+	if err := b.accept(w, 1, w.units); err != nil {
 		b.recycle(w)
 		return none, err
 	}

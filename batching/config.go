@@ -73,8 +73,8 @@ type Config[In any] struct {
 	// OnExhausted, if set, is called on a goroutine of its own when a run hangs
 	// and is not replaced, because as many hang already as may: the batcher
 	// works with an instance less until one of them returns, or not at all. The
-	// process should be restarted; health.Health.Fatal fits here. It needs
-	// BatchTimeout.
+	// process should be restarted; Health.Fatal of package health fits here. It may
+	// be called before what New returned is in use, and needs BatchTimeout.
 	OnExhausted func(error)
 
 	// TargetLatency is how long a call should take at most, from Do to its

@@ -43,12 +43,19 @@ func TestUrgentTakesThePlaceOfTheNewestLeastUrgent(t *testing.T) {
 			task{level: 2, group: "a"}, task{level: 1}, task{level: 2}, task{level: 0},
 			task{level: 2}, // no better claim than any
 			task{level: 1}, // takes 2's place: the newest, though of another group
-			task{level: 0}, // takes 0's
-			task{level: 1}, // none
-			task{level: 0}, // takes 5's
-			task{level: 0}, // takes 1's
-			task{level: 0}, // none: all are as urgent
 		)
+		if got, want := state(t, calls...), "wwfwfw"; got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		for i, level := range []int{
+			0, // takes 0's
+			1, // none
+			0, // takes 5's
+			0, // takes 1's
+			0, // none: all are as urgent
+		} {
+			calls = append(calls, f.put(task{id: 6 + i, level: level}))
+		}
 		if got, want := state(t, calls...), "fffwffwfwwf"; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
@@ -141,14 +148,19 @@ func TestDoManyLosesAPlace(t *testing.T) {
 		}
 		done := make(chan results)
 		go func() {
-			out, errs := f.DoMany(context.Background(), []task{{id: 5, level: 1}, {id: 6, level: 1}, {id: 7, level: 1}, {id: 8, level: 1}})
+			out, errs := f.DoMany(context.Background(), []task{{id: 5, level: 1}, {id: 6, level: 1}, {id: 7, level: 1}})
 			done <- results{out, errs}
 		}()
+		synctest.Wait()
+		// Several at once displace nobody, however urgent.
+		if _, errs := f.DoMany(context.Background(), []task{{id: 8}, {id: 10}}); errs == nil || !errors.Is(errs[0], batching.ErrQueueFull) {
+			t.Errorf("DoMany = %v", errs)
+		}
 		urgent := f.put(task{id: 9})
 		close(f.held)
 		r := <-done
 		if r.out[0] != 5 || r.out[1] != 6 || r.errs[0] != nil || r.errs[1] != nil ||
-			!errors.Is(r.errs[2], batching.ErrQueueFull) || !errors.Is(r.errs[3], batching.ErrQueueFull) {
+			!errors.Is(r.errs[2], batching.ErrQueueFull) {
 			t.Errorf("DoMany = %v, %v", r.out, r.errs)
 		}
 		if err := <-urgent.done; err != nil {

@@ -4,8 +4,12 @@ import "context"
 
 // DoMany hands in several items at once, so that they can share batches, and
 // waits for all. Each has its own outcome, the same as if it had been given to
-// Do: out[i] or errs[i] is in[i]'s. errs is nil if no item failed. Items that
-// find no place in the queue fail, while those before them go on.
+// Do: out[i] or errs[i] is in[i]'s. errs is nil if no item failed.
+//
+// They are accepted all or none, but for those that fail with [ErrTooLarge]: if
+// there is not room for all of them in the queue, or the last could not be in
+// time, all fail with [ErrQueueFull] or a *[ShedError], and none is computed. So
+// more than MaxQueue never are. More than one displace nobody from a full queue.
 func (b *Batcher[In, Out]) DoMany(ctx context.Context, in []In) (out []Out, errs []error) {
 	m := many[In, Out]{b: b, out: make([]Out, len(in)), waiters: make([]*waiter[In, Out], len(in))}
 	m.company.ready = make(chan struct{}, 1)
@@ -63,28 +67,35 @@ func (m *many[In, Out]) claim(ctx context.Context, in []In) {
 	}
 }
 
-// submit queues what is accepted, all at once, and reports whether that is
-// anything.
+// submit queues the items, all or none, and reports whether it did.
 func (m *many[In, Out]) submit() bool {
-	var first, last *waiter[In, Out]
-	n := int64(0)
-	for i, w := range m.waiters {
+	var first, last, least *waiter[In, Out]
+	var n, units int64
+	for _, w := range m.waiters {
 		if w == nil {
 			continue
 		}
-		if err := m.b.accept(w); err != nil {
-			m.drop(i, err)
-			continue
-		}
 		if first == nil {
-			first = w
+			first, least = w, w
 		} else {
 			w.next = last
 		}
+		if w.level > least.level {
+			least = w
+		}
 		last = w
 		n++
+		units += w.units
 	}
-	if first == nil {
+	if n == 0 {
+		return false
+	}
+	if err := m.b.accept(least, n, units); err != nil {
+		for i, w := range m.waiters {
+			if w != nil {
+				m.drop(i, err)
+			}
+		}
 		return false
 	}
 	m.company.left.Store(n)

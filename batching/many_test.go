@@ -154,22 +154,21 @@ func TestDoManySharesBatches(t *testing.T) {
 	})
 }
 
+// All or none: what is answered as a whole should not be computed in part.
 func TestDoManyFullQueue(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		g := newGate()
 		b := newBatcher(t, g.run, batching.Config[int]{MaxQueue: 4})
 		busy := start(b, 0)
 		one := start(b, 1)
-		m := startMany(b, 2, 3, 4, 5, 6)
-		if !m.pending() {
-			t.Error("those that found a place do not go on")
-		}
+		full := batching.ErrQueueFull
+		startMany(b, 2, 3, 4, 5).wants(t, full, full, full, full)
+		m := startMany(b, 6, 7, 8)
 		g.open()
 		busy.wants(t, 0)
 		one.wants(t, 2)
-		full := batching.ErrQueueFull
-		m.wants(t, 4, 6, 8, full, full)
-		if s := b.Stats(); s.RejectedFull != 2 || s.Submitted != 5 {
+		m.wants(t, 12, 14, 16)
+		if s := b.Stats(); s.RejectedFull != 4 || s.Submitted != 5 {
 			t.Errorf("RejectedFull %d, Submitted %d", s.RejectedFull, s.Submitted)
 		}
 		closeBatcher(t, b)
@@ -257,24 +256,35 @@ func TestDoManyPartialFailures(t *testing.T) {
 	})
 }
 
-func TestDoManyIsShedItemByItem(t *testing.T) {
+// What is answered as a whole is in time as a whole: what counts is its last
+// item.
+func TestDoManyIsShedAsAWhole(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var d device
 		b := newBatcher(t, d.run, batching.Config[int]{TargetLatency: target, MaxBatchSize: deviceBatch})
 		teach(t, b)
-		begin := time.Now()
-		m := startMany(b, make([]int, 100)...)
-		<-m.done
-		shed := 0
-		for i, err := range m.errs {
-			if errors.Is(err, batching.ErrShed) {
-				shed++
-			} else if err != nil {
-				t.Errorf("item %d: %v", i, err)
+		shed := func(n int) int {
+			m := startMany(b, make([]int, n)...)
+			<-m.done
+			shed := 0
+			for i, err := range m.errs {
+				if errors.Is(err, batching.ErrShed) {
+					shed++
+				} else if err != nil {
+					t.Errorf("item %d: %v", i, err)
+				}
 			}
+			return shed
 		}
-		if shed < 60 || shed > 80 || m.at.Sub(begin) > target {
-			t.Errorf("%d of 100 shed, %v later", shed, m.at.Sub(begin))
+		before := b.Stats()
+		if n := shed(100); n != 100 {
+			t.Errorf("%d of 100 shed", n)
+		}
+		if s := b.Stats(); s.Shed != before.Shed+100 || s.Items != before.Items {
+			t.Errorf("Shed %d, Items %d, before %d and %d", s.Shed, s.Items, before.Shed, before.Items)
+		}
+		if n := shed(16); n != 0 {
+			t.Errorf("%d of 16 shed", n)
 		}
 		closeBatcher(t, b)
 	})

@@ -19,26 +19,34 @@ const (
 	modelOutlier = 4
 	modelWarm    = 8
 	modelChange  = 3
+
+	// modelFaster is how many times less than expected, or than its part of what
+	// larger batches took, is much faster.
+	modelFaster = 2
 )
 
 // model fits t(n) = fixed + n·perUnit to the runs of an instance by
 // exponentially weighted least squares, all times in nanoseconds. Its methods
 // need Batcher.mu.
 type model struct {
-	count           uint64
-	streak          int     // of outliers, below 0 if they were faster than expected
-	weight          float64 // of all observations
-	meanX, meanY    float64
-	varX, cov       float64 // not divided by weight
-	residual        float64 // mean of squares
-	fixed, perUnit  float64
-	lastObservation int64
+	count          uint64
+	streak         int     // of outliers, below 0 if they were faster than expected
+	weight         float64 // of all observations
+	meanX, meanY   float64
+	varX, cov      float64 // not divided by weight
+	residual       float64 // mean of squares
+	fixed, perUnit float64
 }
 
-// observe learns that a batch of x units took y.
-func (m *model) observe(x, y float64, now int64) {
-	m.lastObservation = now
+// observe learns that a batch of x units took y. If it ran after a silence, or
+// little is known, and was much faster than expected, that is believed at once:
+// first runs are slow, and a model that is too slow sheds what would teach it.
+func (m *model) observe(x, y float64, silence bool) {
 	expected := m.predict(x)
+	if (silence || m.count < modelWarm) && y*modelFaster < expected*min(1, x/m.meanX) {
+		*m = model{}
+		expected = 0
+	}
 	if m.count >= modelWarm && m.changed(y, expected) {
 		m.residual = 0
 	} else if m.count > 0 {
@@ -107,9 +115,10 @@ type speed struct {
 	freshUntil               atomic.Int64 // 0: nothing is known
 }
 
-// fresh is how long a model is believed without new observations, besides the
-// time that a run takes: afterwards a call is let through to find out.
-const fresh = int64(time.Second)
+// fresh is how long a model is believed without new observations, besides twice
+// the time that a run takes: afterwards an idle instance lets a call through to
+// find out.
+const fresh = int64(100 * time.Millisecond)
 
 func (s *speed) publish(instances []*instance, now int64) {
 	var fixed, perUnit, residual, n, slowest float64

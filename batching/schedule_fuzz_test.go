@@ -26,7 +26,7 @@ const grain = 100 * time.Microsecond
 
 // service returns how long a batch runs.
 func service(items, cost int) time.Duration {
-	return time.Duration(20+10*items+5*cost)*grain + 7
+	return time.Duration(60+30*items+15*cost)*grain + 7
 }
 
 // weight returns the weight of a task's tenant.
@@ -49,7 +49,7 @@ func plotOf(data []byte) plot {
 	at := time.Duration(0)
 	for len(data) > 0 && len(p.tasks) < 200 {
 		v := task{id: len(p.tasks), cost: take(24) - 3}
-		if take(8) == 0 {
+		if take(32) == 0 {
 			at += 1000 * grain // a lull
 		}
 		at += time.Duration(1+take(60)) * grain

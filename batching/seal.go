@@ -51,11 +51,11 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 	}
 	cost := int64(0)
 	for w := leader; w != nil && len(work.in) < n; w = b.schedule.next(g, now) {
-		if w.limit < end {
+		if w.limit <= end {
 			b.expire(w, now, end)
 			continue
 		}
-		if most := int64(b.cfg.MaxBatchCost); most > 0 && cost+w.units > most {
+		if most := int64(b.cfg.MaxBatchCost); most > 0 && w.units > most-cost {
 			full = true
 			break
 		}
@@ -104,7 +104,7 @@ func (b *Batcher[In, Out]) upcoming() int64 {
 func (b *Batcher[In, Out]) lead(now, end int64) *waiter[In, Out] {
 	for b.schedule.n > 0 {
 		leader := b.schedule.leader(now)
-		if leader.limit >= end {
+		if leader.limit > end {
 			b.schedule.leaders++
 			return leader
 		}
@@ -216,8 +216,8 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 		return // hang has done the rest
 	}
 	inst := work.inst
-	if succeeded {
-		inst.model.observe(work.units, float64(took), now)
+	if _, _, gone := split(work.outcomes.Load()); succeeded && gone < work.size { // else it may have stopped early
+		inst.model.observe(work.units, float64(took), work.start > b.speed.freshUntil.Load())
 		b.speed.publish(b.instances, now)
 	}
 	inst.quick = took < int64(quickRun)
