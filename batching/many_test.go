@@ -65,16 +65,6 @@ func (m *manyCall) wants(t *testing.T, want ...any) {
 	}
 }
 
-func (m *manyCall) pending() bool {
-	synctest.Wait()
-	select {
-	case <-m.done:
-		return false
-	default:
-		return true
-	}
-}
-
 // selective is a backend that fails what is divisible by 10, leaves what is
 // divisible by 7 unset, and doubles the rest.
 func selective(_ context.Context, in []int, out []batching.Slot[int]) error {
