@@ -95,7 +95,7 @@ func (b *Batcher[In, Out]) accept(w *waiter[In, Out], n, units int64) error {
 			return ErrClosed
 		}
 		if places>>1+n > int64(b.cfg.MaxQueue) {
-			if n == 1 && b.schedule.aged() {
+			if n == 1 && b.mayDisplace(w) {
 				if full, placed := b.displace(w); placed {
 					return nil
 				} else if !full {
@@ -109,6 +109,11 @@ func (b *Batcher[In, Out]) accept(w *waiter[In, Out], n, units int64) error {
 			return nil
 		}
 	}
+}
+
+// mayDisplace reports whether w could have a better claim than another.
+func (b *Batcher[In, Out]) mayDisplace(w *waiter[In, Out]) bool {
+	return b.cfg.Tenant != nil || int(w.level) < b.cfg.Priorities-1
 }
 
 // displace gives w the place of an item with a worse claim, if there is one and

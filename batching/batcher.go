@@ -25,7 +25,7 @@ type Batcher[In, Out any] struct {
 
 	rejectedFull, rejectedClosed, shed atomic.Uint64
 
-	// What each Do writes, in one cache line: measured, two cost a tenth more.
+	// What each Do writes, apart from what it only reads.
 	//
 	// The office of collector is held by at most one instance: it forms the next
 	// batch. It is vacant only while nothing is known to wait; whoever makes it
@@ -79,8 +79,8 @@ const closedBit = 1
 // new goroutine.
 //
 // ctx is the batch's and no caller's: it has none of their values, and no
-// deadline but BatchTimeout's. It ends when every caller without an answer has
-// left, so that nobody's work can be dropped, and when run returns.
+// deadline but BatchTimeout's. It ends when the last caller without an answer
+// leaves, so that nobody's work can be dropped, and when run returns.
 //
 // in is run's only until it returns: then the slice is cleared and used again.
 // Whoever wants to keep it must copy it. in[i] is run's until out[i] is
@@ -240,6 +240,7 @@ func (b *Batcher[In, Out]) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	err := ctx.Err() // foreign code
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var text strings.Builder
@@ -263,7 +264,7 @@ func (b *Batcher[In, Out]) Close(ctx context.Context) error {
 	if len(b.batches) > 0 {
 		text.WriteString(")")
 	}
-	return fmt.Errorf("%s, %d items wait: %w", &text, b.places.Load()>>1, ctx.Err())
+	return fmt.Errorf("%s, %d items wait: %w", &text, b.places.Load()>>1, err)
 }
 
 // Abort refuses new work and answers what waits in the queue with [ErrClosed].

@@ -95,7 +95,7 @@ type Config[In any] struct {
 	Priority func(In) int
 
 	// Priorities is the number of levels, 1 to 64; 0 means 1. Above 1 it needs
-	// Priority.
+	// Priority, and Priority needs it.
 	Priorities int
 
 	// Tenant returns whose item it is. Tenants that wait at the same level get

@@ -65,7 +65,7 @@ func (b *Batcher[In, Out]) serve(inst *instance) {
 	var work *batch[In, Out]
 	defer func() {
 		if work != nil { // runtime.Goexit in run, which nothing can stop
-			if inst = b.after(work); inst != nil {
+			if inst = work.inst; inst != nil {
 				go b.serve(inst)
 				return
 			}
@@ -81,7 +81,7 @@ func (b *Batcher[In, Out]) serve(inst *instance) {
 			return
 		}
 		b.execute(work)
-		inst, work = b.after(work), nil
+		inst, work = work.inst, nil
 	}
 }
 

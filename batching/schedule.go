@@ -183,6 +183,9 @@ func (s *schedule[In, Out]) remove(w *waiter[In, Out]) {
 	if s.tenanted && f.tenant.n == 0 {
 		of.weights -= f.tenant.weight
 		delete(of.tenants, w.tenant)
+		if len(of.tenants) == 0 { // what was rounded off goes with it
+			of.weights, of.clock = 0, 0
+		}
 	}
 	if s.grouped && g.n == 0 {
 		last := len(s.groups) - 1

@@ -25,7 +25,7 @@ type batch[In, Out any] struct {
 	tally[Out]
 	in    []In
 	out   []Slot[Out]
-	inst  *instance
+	inst  *instance // when it is over: the one that its goroutine serves next, or nil
 	start int64
 	units float64 // as the cost model counts them
 	gain  float64 // how much of what a full batch computes in its time it does, 0 to 1
@@ -62,8 +62,10 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 		cost += w.units
 		b.bind(w, work)
 	}
-	work.out = work.out[:len(work.in)]
-	b.vacate(len(work.in))
+	n = len(work.in)
+	b.memory[inst.id] = work.in[:0]
+	work.in, work.out = work.in[:n:n], work.out[:n:n] // what run appends is its own
+	b.vacate(n)
 	b.begin(work, cost)
 	switch {
 	case full:
@@ -137,7 +139,7 @@ func (b *Batcher[In, Out]) fit(inst *instance, g *group[In, Out]) (n int, full b
 	if exact {
 		return n, true
 	}
-	if i > 0 && inst.model.count > 0 {
+	if i > 0 {
 		up, down := float64(sizes[i]), float64(sizes[i-1])
 		if inst.model.predict(down)/down < inst.model.predict(up)/float64(n) {
 			return sizes[i-1], true
@@ -211,14 +213,17 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 		b.ledger.panics++
 	}
 	in := work.in
-	work.in = nil // a goroutine that the run left behind may keep its slots, and they keep work
-	if work.hung {
-		return // hang has done the rest
+	work.in = nil  // a goroutine that the run left behind may keep its slots, and they keep work
+	if work.hung { // timeOut has done the rest
+		work.inst = b.vacancy()
+		return
 	}
 	inst := work.inst
 	if _, _, gone := split(work.outcomes.Load()); succeeded && gone < work.size { // else it may have stopped early
 		inst.model.observe(work.units, float64(took), work.start > b.speed.freshUntil.Load())
-		b.speed.publish(b.instances, now)
+		if b.cfg.TargetLatency > 0 || b.cfg.Linger > 0 {
+			b.speed.publish(b.instances, now)
+		}
 	}
 	inst.quick = took < int64(quickRun)
 	if inst.watch != nil {
@@ -227,7 +232,6 @@ func (b *Batcher[In, Out]) finish(work *batch[In, Out], succeeded, panicked bool
 	b.release(work, took)
 	b.settle(&work.tally, 0)
 	clear(in)
-	b.memory[inst.id] = in[:0]
 }
 
 // release takes work off its instance. b.mu is held.
@@ -305,15 +309,9 @@ func (b *Batcher[In, Out]) hanging() int {
 	return n
 }
 
-// after returns the instance that the goroutine of a run that has ended serves
-// next: the same, or, if another goroutine has taken that over, one that nobody
-// serves, or nil.
-func (b *Batcher[In, Out]) after(work *batch[In, Out]) *instance {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !work.hung {
-		return work.inst
-	}
+// vacancy returns an instance that nobody serves, for the goroutine of a run
+// that hung and has returned, or nil. b.mu is held.
+func (b *Batcher[In, Out]) vacancy() *instance {
 	last := len(b.vacant) - 1
 	if last < 0 {
 		return nil

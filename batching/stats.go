@@ -10,7 +10,8 @@ import "time"
 //	Submitted = Queued + CancelledQueued + Displaced + Expired + Aborted + Items
 //	Items     = Running + CancelledRunning + Answered + Failed + TimedOut
 //
-// After Close has returned nil, Queued, Running, Busy and Hung are 0. Calls
+// After Close has returned nil, Queued, Running, Busy and Hung are 0 (but for
+// the instant in which a goroutine that outlived run gives its last answer). Calls
 // that end before the queue for another reason than those here (context
 // already over, ErrReentrant, ErrTooLarge) are not counted.
 type Stats struct {
