@@ -29,7 +29,8 @@ git diff --quiet HEAD -- '*.go' '*.s' || commit+=' with changes'
 cat <<EOT
 # Benchmark results
 
-Written by \`make bench\`; do not edit. Medians of $count runs.
+Written by \`make bench\`; do not edit. Medians of $count runs;
+the batcher's comparison with its peers says itself what its figures are.
 
 - Machine: ${cpu:-unknown CPU}, $platform, GOMAXPROCS $cores
 - Go: $version

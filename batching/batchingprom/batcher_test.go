@@ -29,7 +29,7 @@ func TestBatcher(t *testing.T) {
 				}
 			}
 			return nil
-		}, batching.Config[int]{Name: "numbers", MaxBatchSize: 4, MaxQueue: 6, Sizes: []int{1, 4}, Instances: 2})
+		}, batching.Config[int]{Name: "numbers", MaxBatchSize: 4, MaxQueue: 6, Sizes: []int{2, 4}, Instances: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,17 +99,18 @@ func TestBatcher(t *testing.T) {
 		}
 		s := b.Stats()
 		for name, want := range map[string]float64{
-			`batching_items_total{batcher="numbers"}`:                           7,
-			`batching_padding_items_total{batcher="numbers"}`:                   float64(s.Padding),
-			`batching_run_panics_total{batcher="numbers"}`:                      1,
-			`batching_batch_size_sum{batcher="numbers"}`:                        7,
-			`batching_batch_size_count{batcher="numbers"}`:                      float64(s.Batches),
-			`batching_queue_wait_seconds_count{batcher="numbers"}`:              7,
-			`batching_queue_wait_seconds_sum{batcher="numbers"}`:                s.QueueWait.Sum,
-			`batching_queue_depth{batcher="numbers"}`:                           0,
-			`batching_saturation_ratio{batcher="numbers"}`:                      s.Saturation,
-			`batching_instance_busy_seconds_total{batcher="numbers",index="0"}`: s.Instances[0].BusyTime.Seconds(),
-			`batching_instance_fixed_seconds{batcher="numbers",index="0"}`:      s.Instances[0].Model.Fixed.Seconds(),
+			`batching_items_total{batcher="numbers"}`:                            7,
+			`batching_padding_items_total{batcher="numbers"}`:                    3, // three batches of one in a size of two
+			`batching_run_panics_total{batcher="numbers"}`:                       1,
+			`batching_batch_size_sum{batcher="numbers"}`:                         7,
+			`batching_batch_size_count{batcher="numbers"}`:                       float64(s.Batches),
+			`batching_queue_wait_seconds_count{batcher="numbers"}`:               7,
+			`batching_queue_wait_seconds_sum{batcher="numbers"}`:                 s.QueueWait.Sum,
+			`batching_queue_depth{batcher="numbers"}`:                            0,
+			`batching_queue_limit{batcher="numbers"}`:                            6,
+			`batching_saturation_ratio{batcher="numbers"}`:                       s.Saturation,
+			`batching_instance_busy_seconds_total{batcher="numbers",index="0"}`:  s.Instances[0].BusyTime.Seconds(),
+			`batching_instance_model_fixed_seconds{batcher="numbers",index="0"}`: s.Instances[0].Model.Fixed.Seconds(),
 		} {
 			if after[name] != want {
 				t.Errorf("%s is %v, want %v", name, after[name], want)
@@ -159,9 +160,9 @@ func TestNumberOfSeries(t *testing.T) {
 		cfg  batching.Config[int]
 		want int
 	}{
-		{batching.Config[int]{}, 214},
-		{batching.Config[int]{MaxBatchSize: 1}, 52 + 26 + 6},
-		{batching.Config[int]{MaxBatchSize: 100, Instances: 3}, 52 + 8*26 + 3*6},
+		{batching.Config[int]{}, 215},
+		{batching.Config[int]{MaxBatchSize: 1}, 53 + 26 + 6},
+		{batching.Config[int]{MaxBatchSize: 100, Instances: 3}, 53 + 8*26 + 3*6},
 	} {
 		b, err := batching.New(run, tt.cfg)
 		if err != nil {

@@ -38,6 +38,7 @@ func NewCollector(b interface{ Stats() batching.Stats }) prometheus.Collector {
 		runDuration: desc("run_duration_seconds", "Time in run, by batch size: at most max_size and above the one before.", "max_size"),
 
 		queueDepth: desc("queue_depth", "Items that wait for an instance."),
+		queueLimit: desc("queue_limit", "Items that may wait for an instance at most."),
 		running:    desc("running_items", "Items handed to run that have no outcome yet."),
 		hung:       desc("hung_runs", "Calls of run that took longer than BatchTimeout and have not returned."),
 		saturation: desc("saturation_ratio", "How much of what the instances could compute they do compute, 0 to 1."),
@@ -45,9 +46,9 @@ func NewCollector(b interface{ Stats() batching.Stats }) prometheus.Collector {
 		instanceBatches:  desc("instance_batches_total", "Calls of run by an instance.", "index"),
 		instanceBusyTime: desc("instance_busy_seconds_total", "Time that an instance has spent in run, up to now.", "index"),
 		instanceBusy:     desc("instance_busy", "1 if the instance is inside run, else 0.", "index"),
-		instanceFixed:    desc("instance_fixed_seconds", "Time that any batch takes, as fitted.", "index"),
-		instanceUnit:     desc("instance_unit_seconds", "Time that each unit of a batch adds, as fitted.", "index"),
-		instanceResidual: desc("instance_residual_seconds", "Standard deviation of the time that runs took from the fitted one.", "index"),
+		instanceFixed:    desc("instance_model_fixed_seconds", "Time that any batch takes, as fitted.", "index"),
+		instanceUnit:     desc("instance_model_unit_seconds", "Time that each unit of a batch adds, as fitted.", "index"),
+		instanceResidual: desc("instance_model_residual_seconds", "Standard deviation of the time that runs took from the fitted one.", "index"),
 	}
 }
 
@@ -58,7 +59,7 @@ type collector struct {
 
 	batchSize, queueWait, runDuration *prometheus.Desc
 
-	queueDepth, running, hung, saturation *prometheus.Desc
+	queueDepth, queueLimit, running, hung, saturation *prometheus.Desc
 
 	instanceBatches, instanceBusyTime, instanceBusy *prometheus.Desc
 	instanceFixed, instanceUnit, instanceResidual   *prometheus.Desc
@@ -70,7 +71,7 @@ func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.calls, c.batches, c.items, c.padding, c.panics, c.timeouts,
 		c.batchSize, c.queueWait, c.runDuration,
-		c.queueDepth, c.running, c.hung, c.saturation,
+		c.queueDepth, c.queueLimit, c.running, c.hung, c.saturation,
 		c.instanceBatches, c.instanceBusyTime, c.instanceBusy,
 		c.instanceFixed, c.instanceUnit, c.instanceResidual,
 	} {
@@ -90,6 +91,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	}
 
 	p.gauge(c.queueDepth, float64(s.Queued))
+	p.gauge(c.queueLimit, float64(s.MaxQueue))
 	p.gauge(c.running, float64(s.Running))
 	p.gauge(c.hung, float64(s.Hung))
 	p.gauge(c.saturation, s.Saturation)

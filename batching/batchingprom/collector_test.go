@@ -24,7 +24,7 @@ var everything = batching.Stats{
 	RejectedFull: 105, Shed: 106, RejectedClosed: 107, Displaced: 108, Expired: 109, Aborted: 110,
 	Batches: 2, // not shown: it is the sum of seals
 	Items:   120, Padding: 121, Panics: 122, Timeouts: 123,
-	Queued: 130, Running: 131, Busy: 3, Hung: 132, // Busy is the sum of instances
+	MaxQueue: 133, Queued: 130, Running: 131, Busy: 3, Hung: 132, // Busy is the sum of instances
 	Saturation: 0.75,
 	Seals:      batching.Seals{Full: 140, Idle: 141, Linger: 142, Deadline: 143, Close: 144},
 	Instances: []batching.InstanceStats{

@@ -9,25 +9,26 @@
 // Each has the label batcher, which is [batching.Config].Name, and those in
 // braces.
 //
-//	batching_calls_total{outcome}                  counter    calls that are over, each once; see below
-//	batching_batches_total{seal}                   counter    batches, by why they took no more: full, idle, linger, deadline, close
-//	batching_items_total                           counter    items handed to run
-//	batching_padding_items_total                   counter    what was missing to the next of Config.Sizes
-//	batching_run_panics_total                      counter    calls of run that panicked
-//	batching_run_timeouts_total                    counter    calls of run that took longer than BatchTimeout
-//	batching_batch_size                            histogram  items a batch
-//	batching_queue_wait_seconds                    histogram  from Do to run, of items handed to run
-//	batching_run_duration_seconds{max_size}        histogram  of run, by batch size: at most max_size, and above the one before
-//	batching_queue_depth                           gauge      items that wait
-//	batching_running_items                         gauge      items handed to run that have no outcome yet
-//	batching_hung_runs                             gauge      calls of run past BatchTimeout that have not returned
-//	batching_saturation_ratio                      gauge      0 to 1, how much of what could be computed is
-//	batching_instance_batches_total{index}         counter    calls of run
-//	batching_instance_busy_seconds_total{index}    counter    spent in run, up to now
-//	batching_instance_busy{index}                  gauge      1 inside run, else 0
-//	batching_instance_fixed_seconds{index}         gauge      the fitted cost model: what any batch takes,
-//	batching_instance_unit_seconds{index}          gauge      what each unit adds to it,
-//	batching_instance_residual_seconds{index}      gauge      and by how much runs miss that; all 0 before the first run
+//	batching_calls_total{outcome}                    counter    calls that are over, each once; see below
+//	batching_batches_total{seal}                     counter    batches, by why they took no more: full, idle, linger, deadline, close
+//	batching_items_total                             counter    items handed to run
+//	batching_padding_items_total                     counter    what was missing to the next of Config.Sizes
+//	batching_run_panics_total                        counter    calls of run that panicked
+//	batching_run_timeouts_total                      counter    calls of run that took longer than BatchTimeout
+//	batching_batch_size                              histogram  items a batch
+//	batching_queue_wait_seconds                      histogram  from Do to run, of items handed to run
+//	batching_run_duration_seconds{max_size}          histogram  of run, by batch size: at most max_size, and above the one before
+//	batching_queue_depth                             gauge      items that wait
+//	batching_queue_limit                             gauge      items that may wait at most
+//	batching_running_items                           gauge      items handed to run that have no outcome yet
+//	batching_hung_runs                               gauge      calls of run past BatchTimeout that have not returned
+//	batching_saturation_ratio                        gauge      0 to 1, how much of what could be computed is
+//	batching_instance_batches_total{index}           counter    calls of run
+//	batching_instance_busy_seconds_total{index}      counter    spent in run, up to now
+//	batching_instance_busy{index}                    gauge      1 inside run, else 0
+//	batching_instance_model_fixed_seconds{index}     gauge      the fitted cost model: what any batch takes,
+//	batching_instance_model_unit_seconds{index}      gauge      what each unit adds to it,
+//	batching_instance_model_residual_seconds{index}  gauge      and by how much runs miss that; all 0 before the first run
 //
 // index counts the instances from 0: "instance" is what Prometheus itself
 // calls the process. outcome is one of
@@ -46,8 +47,8 @@
 //
 // Bounds of histograms are the batcher's: powers of two up to MaxBatchSize, and
 // 16.384 µs doubled up to 34 s. The number of series depends on the
-// configuration alone: 52, and 26 for each max_size, and 6 for each instance;
-// that is 214 by default.
+// configuration alone: 53, and 26 for each max_size, and 6 for each instance;
+// that is 215 by default.
 //
 // # Queries
 //

@@ -66,8 +66,8 @@ func writePanel(w io.Writer, t *traffic, libs []string, loads []float64) {
 		atY(0), atX(min(1, last)), atY(min(1, last)), panelWidth)
 	for i := len(libs) - 1; i >= 0; i-- { // ours on top
 		var points []string
-		for j, r := range t.results[libs[i]] {
-			points = append(points, fmt.Sprintf("%.1f,%.1f", atX(loads[j]), atY(min(r.goodput/t.capacity, highest))))
+		for j, load := range loads {
+			points = append(points, fmt.Sprintf("%.1f,%.1f", atX(load), atY(min(t.at(libs[i], j).goodput/t.capacity, highest))))
 		}
 		fmt.Fprintf(w, `<polyline points="%s" fill="none" stroke-linejoin="round" %s/>`+"\n", strings.Join(points, " "), stroke(libs, i))
 	}

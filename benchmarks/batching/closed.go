@@ -32,7 +32,7 @@ type Result struct {
 	CPU    time.Duration // of the whole process: callers, batcher, collector
 	P50    time.Duration
 	P99    time.Duration
-	Batch  float64 // items in the mean batch
+	Batch  float64 // items in the mean batch; 0 if none ended
 	Allocs float64 // of each item
 }
 
@@ -177,8 +177,11 @@ func (m *meter) result() Result {
 		Ops:    int(ops),
 		Wall:   m.end.at - m.begin.at,
 		CPU:    m.end.cpu - m.begin.cpu,
-		Allocs: float64(m.end.mallocs-m.begin.mallocs) / float64(ops),
-		Batch:  float64(m.end.items-m.begin.items) / float64(m.end.batches-m.begin.batches),
+		Allocs: float64(m.end.mallocs-m.begin.mallocs) / float64(max(ops, 1)),
+	}
+	// A run of a few answers may end within one batch.
+	if batches := m.end.batches - m.begin.batches; batches > 0 {
+		r.Batch = float64(m.end.items-m.begin.items) / float64(batches)
 	}
 	from, to := m.begin.answers+1, min(m.end.answers+1, int64(len(latencies)))
 	samples := latencies[min(from, to):to]

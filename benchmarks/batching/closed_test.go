@@ -51,3 +51,10 @@ func TestClosedFailsOnWrongAnswers(t *testing.T) {
 		}
 	}
 }
+
+func TestResultOfNothing(t *testing.T) {
+	r := (&meter{}).result()
+	if r.Batch != 0 || r.Allocs != 0 || r.AllocsPerBatch() != 0 {
+		t.Errorf("%+v", r)
+	}
+}

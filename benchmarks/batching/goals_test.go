@@ -11,11 +11,26 @@ func TestNumber(t *testing.T) {
 		v    float64
 		want string
 	}{
-		{0, "0"}, {0.126, "0.13"}, {4.5, "4.5"}, {-3.456, "-3.46"}, {20, "20"}, {20.04, "20"}, {31.27, "31.3"},
-		{300, "300"}, {9999, "9999"}, {12345, "12.3k"}, {20000, "20k"}, {456789, "457k"}, {2345678, "2.35M"},
+		{0, "0"}, {0.126, "0.126"}, {0.0625, "0.0625"}, {9.996, "10"}, {4.5, "4.5"}, {-3.456, "-3.46"}, {20, "20"}, {20.04, "20"}, {31.27, "31.3"},
+		{300, "300"}, {9999, "9999"}, {9999.6, "10k"}, {12345, "12.3k"}, {20000, "20k"}, {456789, "457k"}, {999_400, "999k"}, {999_600, "1M"}, {2345678, "2.35M"},
 	} {
 		if got := number(test.v); got != test.want {
 			t.Errorf("number(%v) = %q, want %q", test.v, got, test.want)
+		}
+	}
+}
+
+// What misses a bound never reads like it.
+func TestBeside(t *testing.T) {
+	for _, test := range []struct {
+		v, bound float64
+		want     string
+	}{
+		{0.946, 0.95, "0.946"}, {0.9499, 0.95, "0.9499"}, {0.95, 0.95, "0.95"}, {1.2999, 1.3, "1.2999"},
+		{1.0004, 1, "1.0004"}, {2.5, 1, "2.5"}, {0.0626, 0.0625, "0.0626"}, {0, 2, "0"},
+	} {
+		if got := beside(test.v, test.bound); got != test.want {
+			t.Errorf("beside(%v, %v) = %q, want %q", test.v, test.bound, got, test.want)
 		}
 	}
 }
@@ -39,12 +54,55 @@ func TestGoals(t *testing.T) {
 		"dataloadgen's over ours | ≥ 1.3 | 1.3 (ours 100, dataloadgen 130) | yes |", // the bound itself will do
 		"CPU an item, ours over mutex+cond's | ≤ 1 | 1.11 (ours 100, mutex+cond 90) | **no** |",
 		"p99, ours over mutex+cond's | ≤ 0.6 | 0.5 (ours 50, mutex+cond 100) | yes |",
+		"amortised: 8 callers, 200 µs | ≤ 0.25 | not",
+		"amortised: 1,000 callers, no-op | ≤ 0.0625 | 0.5 | **no** |",
 		"a batch: 1,000 callers, no-op | ≤ 2 | 16 | **no** |",
 		"the greedy channel's | ≥ 1.75 | not measured here | – |",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, text.String())
 		}
+	}
+}
+
+// Where there is no getrusage, nothing is said of CPU: neither of ours, nor if
+// only ours is 0.
+func TestGoalsWithoutCPU(t *testing.T) {
+	for _, theirs := range []time.Duration{0, 100} {
+		r := &rounds{cells: []cell{cellNoop}, libraries: Libraries(), results: map[string]map[string][]Result{cellNoop.String(): {}}}
+		for _, name := range names(Libraries()) {
+			result := Result{Ops: 1, Wall: 1, CPU: theirs}
+			if name == Ours {
+				result.CPU = 0
+			}
+			r.add(cellNoop, name, result)
+		}
+		var text strings.Builder
+		r.writeGoals(&text)
+		for line := range strings.Lines(text.String()) {
+			if strings.Contains(line, "CPU an item") && !strings.HasSuffix(line, "| not measured here | – |\n") {
+				t.Error(line)
+			}
+		}
+		r.writeCells(&text)
+		if strings.Contains(text.String(), "NaN") || strings.Contains(text.String(), "Inf") {
+			t.Error(text.String())
+		}
+	}
+}
+
+// A round without a figure does not decide.
+func TestOnlyFiniteFiguresCount(t *testing.T) {
+	r := &rounds{results: map[string]map[string][]Result{cellNoop.String(): {}}}
+	for _, cpu := range []time.Duration{0, 30, 10, 20, 0} {
+		r.add(cellNoop, Ours, Result{Ops: 1, CPU: cpu})
+		r.add(cellNoop, mutexCond, Result{Ops: 1, CPU: 10})
+	}
+	if v, ok := r.median(cellNoop, Ours, cpuPerItem); v != 20 || !ok {
+		t.Error(v, ok)
+	}
+	if v, _, ok := against(cellNoop, mutexCond, cpuPerItem, under)(r); v != 2 || !ok {
+		t.Error(v, ok)
 	}
 }
 

@@ -24,14 +24,15 @@ type job struct {
 // From google.golang.org/api/support/bundler.
 //
 //	BundleCountThreshold      MaxBatchSize
-//	BundleByteThreshold       MaxBatchCost, with Cost
+//	BundleByteThreshold       nothing: it starts a bundle and does not bound it
+//	BundleByteLimit           MaxBatchCost, with Cost; ErrOversizedItem becomes ErrTooLarge
 //	BufferedByteLimit         MaxQueue, in items; ErrOverflow becomes ErrQueueFull
 //	DelayThreshold            Linger, but 0 is what you want: nothing waits while an instance is idle
 //	HandlerLimit              Instances
 //	Add, AddWait              Do: it waits for the answer, and for no place in the queue
-//	Flush                     Close
+//	Flush                     the results of Do are the flush; Close only at the end
 //	a channel in each item    the result of Do
-//	a panic in the handler    *PanicError for the callers; the process lives
+//	a panic in the handler    ended the process; now *PanicError for the callers
 //	a handler that hangs      BatchTimeout
 //	nothing                   the context: who leaves the queue is not computed
 func Example_fromBundler() {
@@ -69,10 +70,11 @@ func Example_fromBundler() {
 	// BALLAST <nil>
 }
 
-// From github.com/graph-gophers/dataloader/v7 (dataloadgen is alike).
+// From github.com/graph-gophers/dataloader/v7.
 //
 //	WithBatchCapacity           MaxBatchSize
-//	WithInputCapacity           MaxQueue; beyond it Do fails and does not block
+//	WithInputCapacity           nothing: it is the channel of the batch that fills
+//	nothing                     MaxQueue, ErrQueueFull: in flight there was no bound
 //	WithWait                    Linger, but 0 is what you want
 //	a loader a request          one Batcher a model, for the process
 //	Load(ctx, k)()              Do(ctx, k)
@@ -80,9 +82,19 @@ func Example_fromBundler() {
 //	Result{Data} at place i     out[i].Set
 //	Result{Error} at place i    out[i].Fail
 //	too few results             ErrNoResult for who has none
+//	a panic                     was logged, *PanicErrorWrapper; now *PanicError
 //	the first caller's context  the batch's own: it ends when all callers have left
 //	the cache, merged keys      none: an item is computed for each call
 //	a tracer                    none: a batch belongs to many traces
+//
+// From github.com/vikstrous/dataloadgen the same, but:
+//
+//	no input capacity           MaxQueue, ErrQueueFull
+//	Load(ctx, k)                Do(ctx, k): both wait for the value
+//	LoadThunk(ctx, k)           Do in a goroutine
+//	LoadAll(ctx, ks)            DoMany(ctx, ks)
+//	values[i], errs[i]          out[i].Set, out[i].Fail
+//	a panic                     was an error that is text alone; now *PanicError
 func Example_fromDataloader() {
 	ctx := context.Background()
 

@@ -72,7 +72,7 @@ func TestWriteOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| straggler, bursts of 10× | ≥ 0.95 |", "**linear, Poisson**", "| greedy-channel |"} {
+	for _, want := range []string{"| straggler, bursts of 10× | ≥ 0.95 |", "**linear, Poisson**", "| greedy-channel |", "| " + mutexCondSame + " |", "ballast has 3 rounds", "eapache and dataloader"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
@@ -86,9 +86,21 @@ func TestWriteOpen(t *testing.T) {
 }
 
 func TestKept(t *testing.T) {
-	tr := &traffic{results: map[string][]openResult{"a": {{goodput: 50}, {goodput: 100}, {goodput: 95}}, "b": {{}}}}
-	if tr.kept("a") != 0.95 || tr.kept("b") != 0 || tr.kept("c") != 0 {
-		t.Error(tr.kept("a"), tr.kept("b"), tr.kept("c"))
+	tr := &traffic{results: map[string][][]openResult{
+		"a": {
+			{{goodput: 50}, {goodput: 100}, {goodput: 95}},
+			{{goodput: 40}, {goodput: 200}, {goodput: 20}},
+			{{goodput: 60}, {goodput: 80}, {goodput: 80}},
+		},
+		"b": {{{}}},
+	}}
+	if a, b := tr.kept("a"), tr.kept("b"); a != 0.95 || b != 0 {
+		t.Error(a, b)
+	}
+	for load, want := range []float64{50, 100, 80} {
+		if got := tr.at("a", load).goodput; got != want {
+			t.Errorf("load %d: %v, want the median %v", load, got, want)
+		}
 	}
 }
 
@@ -96,9 +108,9 @@ func TestChart(t *testing.T) {
 	libs := []string{Ours, "a<b&c"}
 	var all []*traffic
 	for range 4 {
-		all = append(all, &traffic{kind: kind{name: `"<&>"`}, capacity: 100, results: map[string][]openResult{
-			Ours:    {{goodput: 50}, {goodput: 500}},
-			"a<b&c": {{goodput: 50}, {goodput: 0}},
+		all = append(all, &traffic{kind: kind{name: `"<&>"`}, capacity: 100, results: map[string][][]openResult{
+			Ours:    {{{goodput: 50}, {goodput: 500}}},
+			"a<b&c": {{{goodput: 50}, {goodput: 0}}},
 		}})
 	}
 	var chart strings.Builder

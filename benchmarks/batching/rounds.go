@@ -2,6 +2,8 @@ package batchbench
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"time"
 )
 
@@ -137,13 +139,29 @@ func saturate(dev *Device, n int, length time.Duration) Result {
 // figure picks a number out of a result.
 type figure func(Result) float64
 
-// The figures of a result that goals speak of.
+// The figures of a result that goals speak of. A time of 0 was not measured.
 var (
 	throughput figure = Result.PerSecond
-	cpuPerItem figure = Result.CPUPerOp
-	p50        figure = func(r Result) float64 { return float64(r.P50) / 1e3 }
-	p99        figure = func(r Result) float64 { return float64(r.P99) / 1e3 }
+	cpuPerItem figure = func(r Result) float64 { return unlessZero(r.CPU, r.CPUPerOp()) }
+	p50        figure = func(r Result) float64 { return unlessZero(r.P50, float64(r.P50)/1e3) }
+	p99        figure = func(r Result) float64 { return unlessZero(r.P99, float64(r.P99)/1e3) }
+
+	itemsPerBatch  figure = func(r Result) float64 { return unlessZero(r.Batch, r.Batch) }
+	allocsPerBatch figure = func(r Result) float64 { return unlessZero(r.Batch, r.AllocsPerBatch()) }
 )
+
+// unlessZero is v, or not a number where what it comes from is 0.
+func unlessZero[T time.Duration | float64](from T, v float64) float64 {
+	if from == 0 {
+		return math.NaN()
+	}
+	return v
+}
+
+// finite leaves out what was not measured: it must not decide anything.
+func finite(values []float64) []float64 {
+	return slices.DeleteFunc(values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+}
 
 // median is the middle round's figure; ok is false where nothing was measured.
 func (r *rounds) median(c cell, lib string, f figure) (value float64, ok bool) {
@@ -151,6 +169,7 @@ func (r *rounds) median(c cell, lib string, f figure) (value float64, ok bool) {
 	for _, result := range r.results[c.String()][lib] {
 		values = append(values, f(result))
 	}
+	values = finite(values)
 	return median(values), len(values) > 0
 }
 
@@ -162,5 +181,6 @@ func (r *rounds) compare(ca cell, a string, cb cell, b string, f func(a, b Resul
 	for i := range min(len(as), len(bs)) {
 		values = append(values, f(as[i], bs[i]))
 	}
+	values = finite(values)
 	return median(values), len(values) > 0
 }
