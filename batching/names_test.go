@@ -57,7 +57,7 @@ func TestNamesLeaveNothingBehind(t *testing.T) {
 				}
 			})
 		}
-		for range 8 {
+		for range 72 { // that fill it up
 			callers.Go(func() {
 				for names.Load() < until {
 					b.Do(t.Context(), name())

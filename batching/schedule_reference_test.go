@@ -121,6 +121,9 @@ func (s *simulation) drop(v *simulated) {
 	if !slices.ContainsFunc(s.queue, func(o *simulated) bool { return o.sharer() == v.sharer() }) {
 		delete(s.tenants, v.sharer())
 	}
+	if !slices.ContainsFunc(s.queue, func(o *simulated) bool { return o.level == v.level }) {
+		s.clocks[v.level] = 0
+	}
 }
 
 // displace returns who has a worse claim to a place than v.
