@@ -52,7 +52,7 @@ fuzz: ## run each fuzz target for FUZZTIME
 		for target in $$(go test -list '^Fuzz' $$pkg || echo Fuzz-list-failed); do \
 			case $$target in Fuzz*) ;; *) continue ;; esac; \
 			echo "$$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg || exit 1; \
 		done || exit 1; \
 	done
 

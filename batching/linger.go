@@ -50,9 +50,9 @@ func (l *lingerings) learn(joined, waited float64) {
 	l.waited += lingerMemory * (waited - l.waited)
 }
 
-// linger waits for company, until the batch is full, its first item has waited
-// for Linger or must run for its deadline, or the batcher is closed. The caller
-// is the collector.
+// linger waits for company, until a batch or the queue is full, an item has
+// waited for Linger or must run for its deadline, or the batcher is closed. The
+// caller is the collector.
 func (b *Batcher[In, Out]) linger(inst *instance) sealReason {
 	var began, joined int64
 	for {
@@ -100,7 +100,7 @@ func (b *Batcher[In, Out]) lingerFor(now int64) (wait int64, missing int, reason
 	if b.places.Load()&closedBit != 0 {
 		return 0, 0, sealClose
 	}
-	missing = b.full
+	missing = min(b.full, b.cfg.MaxQueue-b.schedule.n) // nobody can join when the queue is full
 	for _, g := range b.schedule.groups {
 		missing = min(missing, b.full-g.n)
 		if most := int64(b.cfg.MaxBatchCost); most > 0 {

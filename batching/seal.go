@@ -49,19 +49,20 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 		inst:  inst,
 		start: now,
 	}
-	cost := int64(0)
+	cost, costly := int64(0), false
 	for w := leader; w != nil && len(work.in) < n; w = b.schedule.next(g, now) {
 		if w.limit <= end {
 			b.expire(w, now, end)
 			continue
 		}
 		if most := int64(b.cfg.MaxBatchCost); most > 0 && w.units > most-cost {
-			full = true
+			costly = true
 			break
 		}
 		cost += w.units
 		b.bind(w, work)
 	}
+	full = costly || full && len(work.in) == n // some may have expired
 	n = len(work.in)
 	b.memory[inst.id] = work.in[:0]
 	work.in, work.out = work.in[:n:n], work.out[:n:n] // what run appends is its own
