@@ -19,6 +19,10 @@
 // http.ErrAbortHandler and runtime.Goexit. A panic is never swallowed here but
 // by [Guard], which logging.Recover is built on.
 //
+// A middleware that must not be kept by a client that stops reading gives each
+// write a deadline with [State.SetWriteTimeout]; one that wants to know at once
+// that an answer has begun is a [Starter].
+//
 // # Life of a State
 //
 // The middleware that made the State owns it. When the owner's next handler is

@@ -83,7 +83,8 @@ type Record struct {
 	Bytes   int64 // of the body, as written to the ResponseWriter
 	Stream  Stream
 	Outcome Outcome
-	Panic   any // the panic's value; nil but for Panicked
+	Panic   any  // the panic's value; nil but for Panicked
+	Refused bool // a limit of concurrency turned the request away, which says nothing of the service
 }
 
 // Stream is when the body's bytes left. A chunk is what one Flush, or one

@@ -133,6 +133,7 @@ func (s *State) end(outer, inner *http.Request, returned bool, v any) {
 		outer.MultipartForm = inner.MultipartForm
 	}
 	s.askTimeout()
+	s.arm()
 	s.settle(inner, returned, v)
 	s.finish(s.nhooks - 1)
 }

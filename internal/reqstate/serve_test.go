@@ -673,13 +673,14 @@ func TestSlots(t *testing.T) {
 		s.SetRequestID("id")
 		s.SetSubject("who")
 		s.SetTrace([16]byte{1}, [8]byte{2})
+		s.SetRefused()
 		w.WriteHeader(202)
 		during = s.Record()
 		s.SetPanic("first")
 		s.SetPanic("second")
 	}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", "/", nil))
 	rec := one(t, o)
-	if rec.RequestID != "id" || rec.Subject != "who" || rec.TraceID != [16]byte{1} || rec.SpanID != [8]byte{2} || rec.Method != "PUT" {
+	if rec.RequestID != "id" || rec.Subject != "who" || rec.TraceID != [16]byte{1} || rec.SpanID != [8]byte{2} || rec.Method != "PUT" || !rec.Refused {
 		t.Errorf("%+v", rec)
 	}
 	if rec.Panic != "first" || rec.Outcome != Panicked {

@@ -33,6 +33,8 @@ type State struct {
 	head   bool                // HEAD: the body is eaten by the server
 	sealed atomic.Bool         // set with done; read without the lock by the writer
 
+	patience atomic.Int64 // ns for each write; 0 is for ever
+
 	body body // what the next handler reads the request's body through
 
 	mu        sync.Mutex // guards all below
@@ -211,6 +213,9 @@ func (s *State) SetTrace(trace [16]byte, span [8]byte) {
 	s.set(func(rec *Record) { rec.TraceID, rec.SpanID = trace, span })
 }
 
+// SetRefused notes that a limit of concurrency turns the request away.
+func (s *State) SetRefused() { s.set(func(rec *Record) { rec.Refused = true }) }
+
 // SetPanic records a panic that a middleware inside the owner turned into an
 // answer or an abort. The first one stays.
 func (s *State) SetPanic(v any) {
@@ -226,6 +231,15 @@ func (s *State) IDs() (request string, trace [16]byte, span [8]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.rec.RequestID, s.rec.TraceID, s.rec.SpanID
+}
+
+// Start returns when the request began, at no cost. It is the zero Time of a
+// nil State and of a sealed one: what runs after the request is no part of it.
+func (s *State) Start() time.Time {
+	if s == nil || s.sealed.Load() {
+		return time.Time{}
+	}
+	return s.rec.Start // never changes
 }
 
 // Record returns a copy of what is known so far.
@@ -325,6 +339,7 @@ func (s *State) chunk(at time.Duration) {
 	}
 	if s.rec.Stream.Chunks == 0 {
 		s.rec.Stream.TimeToFirstByte = at
+		s.started()
 	} else {
 		s.rec.Stream.LongestGap = max(s.rec.Stream.LongestGap, at-s.last)
 	}

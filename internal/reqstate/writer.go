@@ -54,7 +54,7 @@ func (b base) Write(p []byte) (int, error) {
 		return 0, ErrSealed
 	}
 	at := s.before(len(p))
-	n, err := s.w.Write(p)
+	n, err := s.write(p)
 	// The string is read before Write returns and not kept.
 	s.wrote(n, err, unsafe.String(unsafe.SliceData(p), len(p)), at)
 	return n, err
@@ -66,7 +66,7 @@ func (b base) WriteString(p string) (int, error) {
 		return 0, ErrSealed
 	}
 	at := s.before(len(p))
-	n, err := io.WriteString(s.w, p)
+	n, err := s.writeString(p)
 	s.wrote(n, err, p, at)
 	return n, err
 }
@@ -88,7 +88,9 @@ func (b base) FlushError() error {
 	if s.sealed.Load() {
 		return ErrSealed
 	}
+	s.arm()
 	err := http.NewResponseController(s.w).Flush()
+	s.disarm()
 	if err != nil {
 		return err
 	}
@@ -134,7 +136,7 @@ func (b base) readFrom(src io.Reader) (int64, error) {
 	}
 	to := s.w.(io.ReaderFrom)
 	h := s.w.Header()
-	if isFile(src) && len(h["Content-Length"]) > 0 && !isEventStream(h) {
+	if isFile(src) && s.patience.Load() == 0 && len(h["Content-Length"]) > 0 && !isEventStream(h) {
 		at := time.Since(s.rec.Start) // the first byte leaves now, not when the last has
 		n, err := to.ReadFrom(src)
 		s.wrote(int(n), err, "", at)
@@ -145,6 +147,7 @@ func (b base) readFrom(src io.Reader) (int64, error) {
 	}
 	t := &tap{s: s, src: src, events: isEventStream(h)}
 	n, err := to.ReadFrom(t)
+	s.disarm()
 	t.read = int(n - t.written) // the last piece may not have been written whole
 	if t.err != nil && errors.Is(err, t.err) {
 		t.account(nil) // the source failed, not the connection
@@ -188,6 +191,7 @@ func (t *tap) Read(p []byte) (int, error) {
 	if t.events && n > 0 {
 		t.s.watch(p[:n])
 	}
+	t.s.arm() // for the write of it
 	return n, err
 }
 
