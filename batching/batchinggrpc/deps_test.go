@@ -17,6 +17,6 @@ func TestDependencies(t *testing.T) {
 		"github.com/ballast-go/ballast/batching", // what it translates
 		"google.golang.org/grpc",                 // what it translates to
 		"google.golang.org/genproto/googleapis/rpc/errdetails",
-		"google.golang.org/protobuf/types/known/durationpb",
+		"google.golang.org/protobuf",
 	)
 }

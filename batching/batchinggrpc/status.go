@@ -3,27 +3,18 @@ package batchinggrpc
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/ballast-go/ballast/batching"
-	"github.com/ballast-go/ballast/internal/problem"
+	"github.com/ballast-go/ballast/internal/grpcstatus"
 )
 
 // Domain is the domain of each google.rpc.ErrorInfo that [Status] makes.
-const Domain = "github.com/ballast-go/ballast"
-
-// maxDelay bounds what a client is told to wait, before jitter. Clients in
-// some languages read the trailer as 32 bits of milliseconds, 24 days, and
-// take what does not fit as an order never to retry.
-const maxDelay = 7 * 24 * time.Hour
+const Domain = grpcstatus.Domain
 
 // Status returns what an error of [batching.Batcher.Do] means to a gRPC
 // client, as an error that a handler returns as it is. It is nil if err is.
@@ -83,19 +74,5 @@ func unavailable(ctx context.Context, err error, delay time.Duration) error {
 	case errors.Is(err, batching.ErrClosed):
 		text, reason = "This instance of the service is shutting down.", "DRAINING"
 	}
-	// The same as Retry-After over HTTP, jitter and all, and drawn once, so
-	// that the two places agree.
-	seconds := problem.Seconds(min(max(delay, time.Second), maxDelay))
-
-	// Without a stream in ctx nobody waits for a trailer.
-	_ = grpc.SetTrailer(ctx, metadata.Pairs("grpc-retry-pushback-ms", strconv.FormatInt(1000*seconds, 10)))
-
-	st := status.New(codes.Unavailable, text)
-	if detailed, err := st.WithDetails(
-		&errdetails.ErrorInfo{Reason: reason, Domain: Domain},
-		&errdetails.RetryInfo{RetryDelay: &durationpb.Duration{Seconds: seconds}},
-	); err == nil { // it is, unless messages do not marshal, and then the code is enough
-		st = detailed
-	}
-	return st.Err()
+	return grpcstatus.Later(ctx, codes.Unavailable, text, &errdetails.ErrorInfo{Reason: reason}, delay)
 }
