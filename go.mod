@@ -5,6 +5,7 @@ go 1.26
 require (
 	github.com/prometheus/client_golang v1.19.1
 	go.uber.org/zap v1.27.0
+	golang.org/x/time v0.3.0
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20230525234030-28d5490b6b19
 	google.golang.org/grpc v1.57.2
 	google.golang.org/protobuf v1.33.0
