@@ -9,8 +9,15 @@ SHELL := bash
 
 # The folders of the workspace's modules, and those besides it.
 MODULES     = $(or $(shell go list -m -f '{{.Dir}}'),$(error go list finds no module))
+# Those that users can get.
+RELEASED    = . ratelimit/ratelimitredis
 ALL_MODULES = $(MODULES) $(CURDIR)/tools
 TOOL        = GOWORK=off go tool -modfile=$(CURDIR)/tools/go.mod
+
+# What tests skip for want of a program; go test itself does not say it. In CI
+# they fail instead.
+SKIPS = for program in redis-server promtool; do command -v $$program > /dev/null || \
+	echo "skipped: the tests that need $$program, which is not on the PATH"; done
 
 # Least coverage of a package, in percent; packages without statements have none.
 MIN_COVER ?= 85
@@ -18,6 +25,8 @@ MIN_COVER ?= 85
 FUZZTIME  ?= 5s
 # Runs of each benchmark; the report quotes medians.
 COUNT     ?= 6
+# Parts of the benchmark report to measure anew; all if empty.
+PARTS     ?=
 
 .PHONY: help test race lint bench cover fuzz tidy-check standalone latest cross vuln
 
@@ -25,10 +34,12 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 test: ## test every module
+	@$(SKIPS)
 	go test work
 	cd tools && GOWORK=off go test ./...
 
 race: ## test every module with the race detector, in random order (needs a C compiler)
+	@$(SKIPS)
 	go test -race -shuffle=on work
 	cd tools && GOWORK=off go test -race -shuffle=on ./...
 
@@ -62,11 +73,13 @@ tidy-check: ## go.mod and go.sum of every module are as go mod tidy leaves them
 standalone: ## test each module by itself, at the lowest versions that it asks for
 	@for dir in $(MODULES); do echo "standalone $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go test ./...) || exit 1; done
 
-latest: ## test the root module with the latest version of everything it requires
+latest: ## test what is released with the latest version of everything it requires
 	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
 	git ls-files -z --cached --others --exclude-standard > "$$tmp/files" && \
 	tar --null -cf "$$tmp/tree.tar" -T "$$tmp/files" && tar -xf "$$tmp/tree.tar" -C "$$tmp" && \
-	cd "$$tmp" && GOWORK=off go get -u ./... && GOWORK=off go mod tidy && GOWORK=off go test ./...
+	for dir in $(RELEASED); do \
+		(cd "$$tmp/$$dir" && GOWORK=off go get -u ./... && GOWORK=off go mod tidy && GOWORK=off go test ./...) || exit 1; \
+	done
 
 cross: ## build every package for the platforms that no test runs on
 	@for target in linux/arm64 darwin/arm64 windows/amd64; do \
@@ -77,6 +90,6 @@ cross: ## build every package for the platforms that no test runs on
 vuln: ## known vulnerabilities that the code can reach (asks vuln.go.dev)
 	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...) || exit 1; done
 
-bench: ## run every benchmark and write benchmarks/RESULTS.md
-	@benchmarks/report.sh $(COUNT) > benchmarks/RESULTS.tmp || (rm -f benchmarks/RESULTS.tmp; exit 1)
+bench: ## measure PARTS (medians, batching, ratelimit; default all) of benchmarks/RESULTS.md anew
+	@benchmarks/report.sh $(COUNT) $(PARTS) > benchmarks/RESULTS.tmp || (rm -f benchmarks/RESULTS.tmp; exit 1)
 	@mv benchmarks/RESULTS.tmp benchmarks/RESULTS.md
