@@ -10,15 +10,19 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
 	"github.com/ballast-go/ballast/logging"
+	"github.com/ballast-go/ballast/ratelimit"
 )
 
 // config is what flags and the environment say. A flag beats its variable.
@@ -34,6 +38,11 @@ type config struct {
 	requestTimeout, readTimeout               time.Duration
 	readHeaderTimeout, idleTimeout            time.Duration
 	writeTimeout, drainDelay, shutdownTimeout time.Duration
+
+	rateLimit      int // requests a minute of each client; 0 is no limit
+	trustedProxies ratelimit.TrustedProxies
+	redis          *redis.Options // nil: each process for itself
+	redisReplicas  int
 
 	logLevel  slog.Level
 	logFormat logging.Format
@@ -99,6 +108,10 @@ func (c *config) define(p *parser) {
 	p.duration(&c.writeTimeout, "write-timeout", 10*s, "how long each write to a client may take", ms, hour)
 	p.duration(&c.drainDelay, "drain-delay", s, "how long to serve on after a signal, so that load balancers notice", 0, hour)
 	p.duration(&c.shutdownTimeout, "shutdown-timeout", 30*s, "how long to wait for what is in flight after that", ms, hour)
+	p.number(&c.rateLimit, "rate-limit", 100, "most requests a minute of each client; more get 429; 0 is no limit", 0, 1_000_000)
+	p.add("trusted-proxies", "", "`addresses` or networks, with commas between, of the proxies that say in X-Forwarded-For who the client is", c.setTrustedProxies)
+	p.add("redis-url", "", "`URL` of a Redis in which all replicas share the limit, such as redis://localhost:6379", c.setRedis)
+	p.number(&c.redisReplicas, "redis-replicas", 1, "among how many replicas the limit is divided while Redis does not answer", 1, 10_000)
 	c.logLevel, c.logFormat = slog.LevelInfo, logging.JSON
 	p.parsed(&c.logLevel, "log-level", "lowest `level` to log: debug, info, warn or error")
 	p.parsed(&c.logFormat, "log-format", "`format` of the log: json or console")
@@ -111,6 +124,43 @@ func (c *config) batching(name string) batching.Config[item] {
 		TargetLatency: c.targetLatency, BatchTimeout: c.batchTimeout,
 		Priority: func(i item) int { return i.level }, Priorities: levels,
 	}
+}
+
+func (c *config) setTrustedProxies(s string) error {
+	c.trustedProxies = nil
+	for entry := range strings.SplitSeq(s, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		prefix, err := netip.ParsePrefix(entry)
+		if err != nil {
+			addr, errAddr := netip.ParseAddr(entry)
+			if errAddr != nil || addr.Zone() != "" {
+				return fmt.Errorf("%q is no address and no network", entry)
+			}
+			prefix = netip.PrefixFrom(addr, addr.BitLen())
+		}
+		if prefix.Bits() == 0 || prefix.Addr().Is4In6() {
+			return fmt.Errorf("%q is everybody, or IPv4 written as IPv6", entry)
+		}
+		c.trustedProxies = append(c.trustedProxies, prefix)
+	}
+	return nil
+}
+
+// setRedis does not say what is wrong with a URL, which may have a password.
+func (c *config) setRedis(s string) (err error) {
+	c.redis = nil
+	if s == "" {
+		return nil
+	}
+	if c.redis, err = redis.ParseURL(s); err != nil {
+		c.redis = nil
+		return errors.New("it is no URL of the kind redis://user:password@host:port/database, or rediss:// with TLS")
+	}
+	c.redis.ContextTimeoutEnabled = true // or a shutdown waits for a round trip that hangs
+	return nil
 }
 
 func isAddress(s string) error {
@@ -224,6 +274,6 @@ func help(fs *flag.FlagSet, w io.Writer) {
 		"Flags, each with the environment variable that it beats (others that begin with "+env+" are ignored with a warning):")
 	fs.VisitAll(func(f *flag.Flag) {
 		kind, usage := flag.UnquoteUsage(f)
-		fmt.Fprintf(w, "  -%s %s  (%s, default %s)\n    \t%s\n", f.Name, kind, variable(f.Name), f.DefValue, strings.TrimPrefix(usage, kind+": "))
+		fmt.Fprintf(w, "  -%s %s  (%s, default %s)\n    \t%s\n", f.Name, kind, variable(f.Name), cmp.Or(f.DefValue, "none"), strings.TrimPrefix(usage, kind+": "))
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"reflect"
@@ -20,11 +21,11 @@ func TestConfigDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.listen != "127.0.0.1:8080" || c.defaultModel != "digits-large" || c.maxBatch != 32 || c.maxQueue != 1024 || c.logLevel != slog.LevelInfo || c.drainDelay != time.Second {
+	if c.listen != "127.0.0.1:8080" || c.defaultModel != "digits-large" || c.maxBatch != 32 || c.maxQueue != 1024 || c.logLevel != slog.LevelInfo || c.drainDelay != time.Second || c.rateLimit != 100 {
 		t.Errorf("%+v", c)
 	}
 	for i, v := 0, reflect.ValueOf(*c); i < v.NumField(); i++ {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "linger" && name != "logLevel" && name != "logFormat" {
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "linger" && name != "logLevel" && name != "logFormat" && name != "trustedProxies" && name != "redis" {
 			t.Errorf("%s has no default", name)
 		}
 	}
@@ -135,13 +136,45 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 		"  -target-latency duration  (SERVING_TARGET_LATENCY, default 1s)\n",
 		"  -batch-timeout duration  (SERVING_BATCH_TIMEOUT, default 5s)\n",
 		"  -log-level level  (SERVING_LOG_LEVEL, default info)",
+		"  -rate-limit number  (SERVING_RATE_LIMIT, default 100)\n",
+		"  -redis-url URL  (SERVING_REDIS_URL, default none)\n",
 		"begin with SERVING_ are ignored with a warning",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, &out)
 		}
 	}
-	if n := strings.Count(out.String(), "(SERVING_"); n != 19 {
+	if n := strings.Count(out.String(), "(SERVING_"); n != 23 {
 		t.Errorf("%d flags", n)
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	c, err := parseConfig([]string{"-trusted-proxies=10.0.0.0/8, 192.0.2.7,2001:db8::/64,,2001:db8::1"}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(c.trustedProxies); got != "[10.0.0.0/8 192.0.2.7/32 2001:db8::/64 2001:db8::1/128]" {
+		t.Errorf("%s", got)
+	}
+	for _, bad := range []string{"0.0.0.0/0", "::/0", "::ffff:0.0.0.0/96", "::ffff:192.0.2.7", "proxy", "fe80::1%eth0", "10.0.0.0/33"} {
+		if _, err := parseConfig([]string{"-trusted-proxies", "192.0.2.7," + bad}, nil, io.Discard); err == nil || !strings.Contains(err.Error(), "-trusted-proxies or SERVING_TRUSTED_PROXIES: ") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+func TestRedisURL(t *testing.T) {
+	c, err := parseConfig([]string{"--redis-url", "redis://u:p@localhost:6380/2"}, nil, io.Discard)
+	if err != nil || c.redis.Addr != "localhost:6380" || c.redis.DB != 2 || c.redis.Password != "p" {
+		t.Errorf("%+v %v", c, err)
+	}
+	if c, err := parseConfig([]string{"-redis-url="}, []string{"SERVING_REDIS_URL=redis://localhost"}, io.Discard); err != nil || c.redis != nil {
+		t.Errorf("%+v %v", c, err)
+	}
+	for _, bad := range []string{"localhost:6379", "http://u:hunter2@localhost", "redis://u:hunter2@local host", "redis://u:hunter2@localhost/x"} {
+		if _, err := parseConfig(nil, []string{"SERVING_REDIS_URL=" + bad}, io.Discard); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }

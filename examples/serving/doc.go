@@ -6,12 +6,34 @@
 //
 // A request passes
 //
-//	write deadlines → logging.Recover → logging → metrics → mux → predict → batching → digits
+//	write deadlines → logging.Recover → logging → metrics → mux → ratelimit → predict → batching → digits
 //
 // and the probes and /metrics pass the first two only. Read the files in this
-// order: main.go (start and shutdown), service.go (what it is made of),
-// predict.go, decode.go and priority.go (one request), config.go (flags and
-// environment).
+// order: main.go (start and shutdown), service.go (what it is made of), limit.go
+// (how much of it a client may have), predict.go, decode.go and priority.go (one
+// request), config.go (flags and environment).
+//
+// # Rate limit
+//
+// A client has -rate-limit requests a minute, 100 unless told otherwise, all at
+// once if need be; 0 is no limit. More get 429 with Retry-After, before their
+// body is read, and every answer says in RateLimit what is left. Probes, scrapes
+// and what no route takes are not counted.
+//
+// Until there is authentication, a client is an address: IPv4, or the /64 of an
+// IPv6 address. Behind proxies or a load balancer -trusted-proxies must name
+// their addresses. Otherwise all clients are one, the proxy, and share its limit.
+//
+// Each replica counts for itself, unless -redis-url names a Redis in which they
+// share. While that does not answer within 50 ms, each replica enforces the
+// -redis-replicas-th part of the limit by itself; so a Redis that is down makes
+// no replica unready, and none waits for it. A URL with a password belongs in
+// SERVING_REDIS_URL, for others can see flags.
+//
+// There is no concurrency limit besides (package concurrency): all that a request
+// costs is its rows in a batch, and the batchers bound those, shed them by their
+// measured speed and let what is interactive go first. A limit in front of them
+// could only know less.
 //
 // # Priority
 //

@@ -121,7 +121,7 @@ func series(t *testing.T, page, name string) float64 {
 // time, then SIGTERM in mid-flight.
 func TestEndToEnd(t *testing.T) {
 	// One instance, so that batches form however many cores there are.
-	p := startProgram(t, build(t), "-drain-delay=200ms", "-instances=1")
+	p := startProgram(t, build(t), "-drain-delay=200ms", "-instances=1", "-rate-limit=0")
 	held, err := digits.HeldOut()
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,14 @@ go 1.26.0
 
 require (
 	github.com/ballast-go/ballast v0.0.0
+	github.com/ballast-go/ballast/ratelimit/ratelimitredis v0.0.0
 	github.com/prometheus/client_golang v1.19.1
+	github.com/redis/go-redis/v9 v9.7.3
+)
+
+require (
+	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
+	golang.org/x/time v0.3.0 // indirect
 )
 
 require (
@@ -19,4 +26,7 @@ require (
 	google.golang.org/protobuf v1.33.0 // indirect
 )
 
-replace github.com/ballast-go/ballast => ../..
+replace (
+	github.com/ballast-go/ballast => ../..
+	github.com/ballast-go/ballast/ratelimit/ratelimitredis => ../../ratelimit/ratelimitredis
+)

@@ -119,7 +119,7 @@ func (s *service) server(h http.Handler) *http.Server {
 	}
 }
 
-// close ends the batchers, then the checks.
+// close ends the batchers, then the checks and the limit.
 func (s *service) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -129,6 +129,9 @@ func (s *service) close() error {
 	}
 	if s.health != nil { // nil if assemble failed before
 		errs = append(errs, s.health.Close(ctx))
+	}
+	if s.limits != nil { // likewise
+		errs = append(errs, s.limits.close(ctx))
 	}
 	return errors.Join(errs...)
 }

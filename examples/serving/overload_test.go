@@ -314,7 +314,7 @@ func TestErrorTypes(t *testing.T) {
 // The binary under more load than it can take sheds, goes on answering, stays
 // ready and alive, and ends cleanly.
 func TestOverloadEndToEnd(t *testing.T) {
-	p := startProgram(t, build(t), "-drain-delay=0", "-instances=1", "-max-batch=1", "-max-queue=100000", "-target-latency=50ms")
+	p := startProgram(t, build(t), "-drain-delay=0", "-instances=1", "-max-batch=1", "-max-queue=100000", "-target-latency=50ms", "-rate-limit=0")
 	held, err := digits.HeldOut()
 	if err != nil {
 		t.Fatal(err)

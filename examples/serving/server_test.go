@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/ballast-go/ballast/health"
 	"github.com/ballast-go/ballast/logging"
 	"github.com/ballast-go/ballast/metrics"
@@ -28,10 +30,12 @@ func bare(t *testing.T, args ...string) (*service, *lockedBuffer) {
 	}
 	out := new(lockedBuffer)
 	s := &service{cfg: cfg}
-	var errs [3]error
+	var errs [4]error
 	s.logger, errs[0] = logging.New(logging.Config{Output: out})
-	s.metrics, errs[1] = metrics.New(metrics.Config{})
+	registry := prometheus.NewRegistry()
+	s.metrics, errs[1] = metrics.New(metrics.Config{Registerer: registry})
 	s.health, errs[2] = health.New(health.Config{DrainDelay: drainDelay(cfg)})
+	s.limits, errs[3] = newLimits(cfg, registry)
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
 	}

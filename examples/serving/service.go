@@ -29,6 +29,7 @@ type service struct {
 	log      *slog.Logger
 	metrics  *metrics.Metrics
 	health   *health.Health
+	limits   *limits // nil until assembled
 	models   map[string]*model
 	draining atomic.Bool
 
@@ -56,6 +57,9 @@ func (s *service) assemble() error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	if s.metrics, err = metrics.New(metrics.Config{Registerer: registry}); err != nil {
+		return err
+	}
+	if s.limits, err = newLimits(s.cfg, registry); err != nil {
 		return err
 	}
 	held, err := digits.HeldOut()
@@ -104,10 +108,12 @@ func (s *service) handler() http.Handler { return s.chain(s.api()) }
 
 func (s *service) api() http.Handler {
 	api := http.NewServeMux()
-	api.HandleFunc("GET /{$}", s.index)
-	api.HandleFunc("POST /predict", s.predict)
-	api.HandleFunc("GET /models", s.listModels)
-	api.HandleFunc("GET /models/{id}", s.showModel)
+	// The limit is behind the mux, so that who is over it is counted by the route
+	// that it asked for. What no route takes costs nothing to refuse.
+	api.Handle("GET /{$}", s.limits.each(s.index))
+	api.Handle("POST /predict", s.limits.each(s.predict))
+	api.Handle("GET /models", s.limits.each(s.listModels))
+	api.Handle("GET /models/{id}", s.limits.each(s.showModel))
 	return withProblems(api)
 }
 
