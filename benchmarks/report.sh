@@ -1,53 +1,99 @@
 #!/usr/bin/env bash
-# Writes the benchmark report to standard output: every benchmark of every
-# module, COUNT times each, as medians (benchstat); and package batching beside
-# its peers.
+# Writes the benchmark report to standard output, in parts: "medians", every
+# benchmark of every module, COUNT times each (benchstat); "batching" and
+# "ratelimit", those packages beside their peers.
 #
-#	benchmarks/report.sh COUNT
+#	benchmarks/report.sh COUNT [PART...]
+#
+# Parts that are not named stay as they are in benchmarks/RESULTS.md, with the
+# machine, commit and date that they were measured with. Without names, all are
+# measured.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 count=${1:?how many runs of each benchmark}
-raw=$(mktemp)
-trap 'rm -f "$raw"' EXIT
+shift
+parts=(medians batching ratelimit)
+wanted=" ${*:-${parts[*]}} "
+for name in $wanted; do
+	case " ${parts[*]} " in
+	*" $name "*) ;;
+	*) echo "report.sh: no part is called $name, only: ${parts[*]}" >&2; exit 2 ;;
+	esac
+done
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
 
-# The batcher's peers have a report of their own, which lets them take turns.
-packages=$(go list work | grep -v /benchmarks/batching)
-# shellcheck disable=SC2086
-go test -run '^$' -bench . -benchmem -count "$count" $packages > "$raw"
-batching=$(cd benchmarks/batching && go run ./cmd/report -svg goodput.svg)
-versions=$(cd benchmarks/batching && GOWORK=off go list -m -f '{{if not (or .Main .Indirect .Replace)}}- {{.Path}} {{.Version}}{{end}}' all | grep .)
+# Parts are measured by functions whose output goes to files, not by command
+# substitution, in which a failure would not end the script.
 
-# Here and not in the text below, where a failure would not end the script.
-medians=$(GOWORK=off go tool -modfile=tools/go.mod benchstat "median=$raw")
-cpu=$(awk '/^cpu: / { sub(/^cpu: /, ""); print; exit }' "$raw")
+medians() {
+	# What has a report of its own lets its contenders take turns in it.
+	go list work | grep -v /benchmarks/ > "$tmp/packages"
+	# shellcheck disable=SC2046
+	go test -run '^$' -bench . -benchmem -count "$count" $(cat "$tmp/packages") > "$tmp/raw"
+	stamp "Benchmarks, medians of $count runs"
+	printf '\n```text\n'
+	GOWORK=off go tool -modfile=tools/go.mod benchstat "median=$tmp/raw"
+	printf '```\n'
+}
+
+batching() {
+	(cd benchmarks/batching && go run ./cmd/report -svg goodput.svg > "$tmp/text")
+	stamp "Batching, beside its peers"
+	printf '\nLibraries, beside what anyone would write (all in benchmarks/batching):\n\n'
+	versions benchmarks/batching
+	printf '\n![Goodput over offered load](batching/goodput.svg)\n\n'
+	cat "$tmp/text"
+}
+
+ratelimit() {
+	(cd benchmarks/ratelimit && go run ./cmd/report > "$tmp/text")
+	stamp "Rate and concurrency limits, beside their peers"
+	printf '\nLibraries (how each is set up: benchmarks/ratelimit):\n\n'
+	versions benchmarks/ratelimit
+	echo
+	cat "$tmp/text"
+}
+
+# stamp writes a part's heading, and what its figures are of.
+stamp() {
+	local commit
+	commit=$(git rev-parse --short HEAD)
+	git diff --quiet HEAD -- '*.go' '*.s' || commit+=' with changes'
+	printf '## %s\n\n' "$1"
+	printf -- '- Machine: %s, %s/%s, GOMAXPROCS %s\n' "$cpu" "$(go env GOOS)" "$(go env GOARCH)" "$cores"
+	printf -- '- Go: %s\n- Commit: %s\n- Date: %s\n' "$(go env GOVERSION)" "$commit" "$(date -u +%Y-%m-%d)"
+}
+
+# versions lists the libraries that a module compares with.
+versions() {
+	(cd "$1" && GOWORK=off go list -m -f '{{if not (or .Main .Indirect .Replace)}}- {{.Path}} {{.Version}}{{end}}' all | grep .)
+}
+
+# go test knows the processor's name on every platform, but tells it only with a
+# benchmark.
+go test -run '^$' -bench . -benchtime 1x ./batching > "$tmp/once"
+cpu=$(awk '/^cpu: / { sub(/^cpu: /, ""); print; exit }' "$tmp/once")
+cpu=${cpu:-unknown CPU}
 cores=$(nproc 2>/dev/null || sysctl -n hw.ncpu)
-platform=$(go env GOOS)/$(go env GOARCH)
-version=$(go env GOVERSION)
-commit=$(git rev-parse --short HEAD)
-git diff --quiet HEAD -- '*.go' '*.s' || commit+=' with changes'
 
-cat <<EOT
+for name in "${parts[@]}"; do
+	case $wanted in
+	*" $name "*) "$name" > "$tmp/$name" ;;
+	*) awk -v name="$name" '/^<!-- part / { on = $3 == name; next } /^<!-- end/ { on = 0 } on' \
+		benchmarks/RESULTS.md > "$tmp/$name" ;;
+	esac
+done
+
+cat <<'EOT'
 # Benchmark results
 
-Written by \`make bench\`; do not edit. Medians of $count runs;
-the batcher's comparison with its peers says itself what its figures are.
-
-- Machine: ${cpu:-unknown CPU}, $platform, GOMAXPROCS $cores
-- Go: $version
-- Commit: $commit
-- Date: $(date -u +%Y-%m-%d)
-
-\`\`\`text
-$medians
-\`\`\`
-
-## Batching, beside its peers
-
-Libraries, beside what anyone would write (all in benchmarks/batching):
-
-$versions
-
-![Goodput over offered load](batching/goodput.svg)
-
-$batching
+Written by `make bench`; do not edit. `make bench PARTS=…` measures some parts
+only: each says what its figures are, and when and where they were measured.
 EOT
+for name in "${parts[@]}"; do
+	[ -s "$tmp/$name" ] || continue # never measured
+	printf '\n<!-- part %s -->\n' "$name"
+	cat "$tmp/$name"
+	printf '<!-- end -->\n'
+done

@@ -14,7 +14,10 @@ func TestClosedCounts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if r.Ops < 500 || r.Wall <= 0 || r.P50 <= 0 || r.P99 < r.P50 || r.Batch < 1 || r.Batch > 8 || r.Allocs < 0 {
+			// Batches that were under way when the count began are not in it, but
+			// their items are.
+			most := 8 * (1 + 16.0/500)
+			if r.Ops < 500 || r.Wall <= 0 || r.P50 <= 0 || r.P99 < r.P50 || r.Batch < 1 || r.Batch > most || r.Allocs < 0 {
 				t.Errorf("%+v", r)
 			}
 		})
