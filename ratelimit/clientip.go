@@ -114,7 +114,7 @@ func cutLast(line string) (before, last string, more bool) {
 // parseHop reads an address with or without a port, brackets and a zone. text
 // is the address as it stands in s, if it is IPv4, which has one spelling only.
 func parseHop(s string) (a netip.Addr, text string, ok bool) {
-	s = strings.Trim(s, " \t")
+	s = trimBlanks(s)
 	if rest, bracket := strings.CutPrefix(s, "["); bracket {
 		host, port, closed := strings.Cut(rest, "]")
 		if !closed || port != "" && port[0] != ':' || !strings.Contains(host, ":") {
@@ -131,6 +131,17 @@ func parseHop(s string) (a netip.Addr, text string, ok bool) {
 		text = s
 	}
 	return a.Unmap(), text, err == nil
+}
+
+// trimBlanks is strings.Trim(s, " \t"), which makes a set of them at each call.
+func trimBlanks(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // clientKey names a's budget.

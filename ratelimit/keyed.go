@@ -58,7 +58,8 @@ func New(cfg Config) (*Keyed, error) {
 	if cfg.MaxKeys == 0 {
 		cfg.MaxKeys = defaultMaxKeys
 	}
-	k := &Keyed{table: newTable(cfg.MaxKeys), base: time.Now(), limitFor: cfg.LimitFor}
+	k := &Keyed{base: time.Now(), limitFor: cfg.LimitFor}
+	k.table.init(cfg.MaxKeys)
 	q := cfg.Limit.quota()
 	k.quota.Store(&q)
 	return k, nil
@@ -156,13 +157,12 @@ func (k *Keyed) quotaFor(key string, own *quota) *quota {
 
 // take is GCRA on the key's cell. A cell may change hands between any two
 // steps, so it was ours only if it still has our hash after the last one. If it
-// has not, we start again; at worst another key was charged for nothing. Most
-// find their cell at once, and cheaper than by t.find.
+// has not, we start again; at worst another key was charged for nothing.
 func (k *Keyed) take(q *quota, now int64, key string, n int) (used int64, wait time.Duration) {
 	t := &k.table
 	hash := t.hash(key)
-	c := t.home(hash).find(hash)
-	if c == nil {
+	c := &t.home(hash)[0]
+	if c.hash.Load() != hash {
 		c = t.findElsewhere(hash)
 	}
 	for ; ; c = t.find(hash) {

@@ -195,7 +195,8 @@ func TestCraftedCollisions(t *testing.T) {
 
 // At the load that the table is made for, hardly a key finds no cell.
 func TestHowManyFindNoCell(t *testing.T) {
-	tb := newTable(100_000)
+	var tb table
+	tb.init(100_000)
 	q := PerHour(1).quota()
 	for range 100_000 {
 		tb.enter(&q, max(1, rand.Uint64()), 0, 1)
