@@ -113,6 +113,9 @@ func cutLast(line string) (before, last string, more bool) {
 
 // parseHop reads an address with or without a port, brackets and a zone. text
 // is the address as it stands in s, if it is IPv4, which has one spelling only.
+//
+// The zone is cut off because netip keeps every zone that it meets, and they are
+// the client's choice.
 func parseHop(s string) (a netip.Addr, text string, ok bool) {
 	s = trimBlanks(s)
 	if rest, bracket := strings.CutPrefix(s, "["); bracket {
@@ -120,12 +123,13 @@ func parseHop(s string) (a netip.Addr, text string, ok bool) {
 		if !closed || port != "" && port[0] != ':' || !strings.Contains(host, ":") {
 			return a, "", false
 		}
-		s = host
-	} else if i := strings.IndexByte(s, ':'); i >= 0 && i == strings.LastIndexByte(s, ':') {
-		s = s[:i]
+		s, _, _ = strings.Cut(host, "%")
+	} else {
+		s, _, _ = strings.Cut(s, "%")
+		if i := strings.IndexByte(s, ':'); i >= 0 && i == strings.LastIndexByte(s, ':') {
+			s = s[:i]
+		}
 	}
-	// The parser keeps every zone that it meets, and they are the client's choice.
-	s, _, _ = strings.Cut(s, "%")
 	a, err := netip.ParseAddr(s)
 	if a.Is4() {
 		text = s

@@ -276,6 +276,7 @@ func FuzzByClientIP(f *testing.F) {
 	f.Add("[2001:db8:ffff::1]:1", "[::1]:80, [fe80::1%25]:1,::ffff:10.1.1.1")
 	f.Add("10.0.0.1", "1.2.3.4%x, [1::%]%2]:, [a%b]")
 	f.Add("::ffff:10.0.0.1%z", ",,\n\n ,")
+	f.Add("192.0.2.1:80%:", "1.2.3.4%x:80, 1.2.3.4:80%:")
 	f.Add("10.0.0.1:", strings.Repeat("10.0.0.1,", 70))
 	p := prefixes("10.0.0.0/8", "2001:db8:ffff::/48", "fe80::/10")
 	key := ratelimit.ByClientIP(p)
