@@ -78,7 +78,8 @@ latest: ## test what is released with the latest version of everything it requir
 	git ls-files -z --cached --others --exclude-standard > "$$tmp/files" && \
 	tar --null -cf "$$tmp/tree.tar" -T "$$tmp/files" && tar -xf "$$tmp/tree.tar" -C "$$tmp" && \
 	for dir in $(RELEASED); do \
-		(cd "$$tmp/$$dir" && GOWORK=off go get -u ./... && GOWORK=off go mod tidy && GOWORK=off go test ./...) || exit 1; \
+		(cd "$$tmp/$$dir" && export GOWORK=off && go get $$(go list -m -f '{{if not (or .Main .Indirect .Replace)}}{{.Path}}@latest{{end}}' all) && \
+			go mod tidy && go test ./...) || exit 1; \
 	done
 
 cross: ## build every package for the platforms that no test runs on
