@@ -13,14 +13,14 @@ import (
 )
 
 func main() {
-	if limitbench.Helper(os.Stdin, os.Stdout) {
-		return
-	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run is the command; it returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
+	if limitbench.Helper(os.Stdin, os.Stdout) {
+		return 0
+	}
 	var o limitbench.Options
 	flags := flag.NewFlagSet("report", flag.ContinueOnError)
 	flags.SetOutput(stderr)
