@@ -309,7 +309,7 @@ func TestNobodyTakesFromAnothersCell(t *testing.T) {
 	c := &tb.home(a)[0]
 	var calls atomic.Int64
 	var over atomic.Bool
-	var between int // calls that took from b
+	var between atomic.Int64 // calls that took from b
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for !over.Load() {
@@ -319,7 +319,7 @@ func TestNobodyTakesFromAnothersCell(t *testing.T) {
 			for i := 0; i < 20 && c.tat.Load() == 0; i++ {
 			}
 			if !c.tat.CompareAndSwap(0, claimed) { // it is b's until what b was charged with has passed
-				between++
+				between.Add(1)
 				for n := calls.Load(); calls.Load() == n && !over.Load(); {
 					runtime.Gosched()
 				}
@@ -329,7 +329,7 @@ func TestNobodyTakesFromAnothersCell(t *testing.T) {
 			c.tat.Store(maxTAT)
 		}
 	})
-	for range 500_000 {
+	for n := 0; n < 500_000 || n < 20_000_000 && between.Load() == 0; n++ {
 		if k.AllowAt(k.base, "a", 1).OK {
 			t.Error("let through on another's account")
 			break
@@ -338,7 +338,7 @@ func TestNobodyTakesFromAnothersCell(t *testing.T) {
 	}
 	over.Store(true)
 	wg.Wait()
-	if between == 0 {
-		t.Skip("nothing came between")
+	if between.Load() == 0 && runtime.GOMAXPROCS(0) > 1 { // one alone is hardly ever interrupted there
+		t.Error("nothing came between: says nothing")
 	}
 }
