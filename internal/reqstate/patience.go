@@ -11,10 +11,12 @@ import (
 // a large answer slowly, but takes it, is not one that stalls.
 const patientPiece = 64 << 10
 
-// A Starter is an Observer that wants to know when the first chunk leaves.
+// A Starter is an Observer that wants to know when the first chunk leaves, or
+// the connection is taken over.
 type Starter interface {
 	// FirstChunk is called at most once, with what is known so far. It must
-	// not keep that, nor call the State's methods.
+	// not keep that, nor call the State's methods. After a hijack there are no
+	// chunks yet, and no time to the first.
 	FirstChunk(*Record)
 }
 

@@ -210,6 +210,10 @@ func TestFirstChunk(t *testing.T) {
 			_, _ = w.Write(make([]byte, serverBuffer))
 			_, _ = w.Write(make([]byte, serverBuffer))
 		}, []int{503}},
+		"a hijack": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _, _ = w.(http.Hijacker).Hijack()
+			_, _ = w.Write(make([]byte, serverBuffer))
+		}, []int{101}},
 	} {
 		outer := newRecorder()
 		var got []int
@@ -218,7 +222,7 @@ func TestFirstChunk(t *testing.T) {
 			Serve(w, r, tt.h, inner)
 			got = inner.got
 		})
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		h.ServeHTTP(&plain{httptest.NewRecorder()}, httptest.NewRequest("GET", "/", nil))
 		if len(got) != len(tt.want) || len(got) == 1 && got[0] != tt.want[0] {
 			t.Errorf("%s: %v, want %v", what, got, tt.want)
 		}

@@ -84,7 +84,7 @@ type Record struct {
 	Stream  Stream
 	Outcome Outcome
 	Panic   any  // the panic's value; nil but for Panicked
-	Refused bool // a limit of concurrency turned the request away, which says nothing of the service
+	Refused bool // a limit of concurrency or a breaker turned the request away, which says nothing of the service
 }
 
 // Stream is when the body's bytes left. A chunk is what one Flush, or one

@@ -199,7 +199,9 @@ func (s *State) settle(r *http.Request, returned bool, v any) {
 	if s.pending > 0 && rec.Stream.Chunks > 0 {
 		s.chunk(rec.Duration)
 	}
-	s.events.finish()
+	if s.stream {
+		s.events.Finish()
+	}
 	s.verdict(returned)
 	s.done = true
 	s.sealed.Store(true)
@@ -220,7 +222,7 @@ func (s *State) verdict(returned bool) {
 		rec.Outcome, rec.Status = Aborted, http.StatusInternalServerError
 	case !returned, s.truncated():
 		rec.Outcome, rec.Status = UpstreamCut, http.StatusInternalServerError
-	case s.events.found && rec.Sent < 400:
+	case s.events.Found() && rec.Sent < 400:
 		rec.Outcome, rec.Status = ErrorEvent, http.StatusInternalServerError
 	default:
 		rec.Status = rec.Sent

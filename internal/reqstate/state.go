@@ -8,11 +8,11 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
+
+	"github.com/ballast-go/ballast/internal/sse"
 )
 
 // An Observer is a telemetry middleware's part in a request. It is one
@@ -48,7 +48,8 @@ type State struct {
 	length    int64         // Content-Length of the answer; -1 if not declared
 	pending   int           // body bytes that may still sit in the server's buffer
 	last      time.Duration // of the last chunk, since rec.Start
-	events    eventScanner
+	stream    bool          // the answer is a text/event-stream
+	events    sse.Scanner
 	nhooks    int
 	hooks     [6]hook
 	moreHooks []hook
@@ -213,7 +214,7 @@ func (s *State) SetTrace(trace [16]byte, span [8]byte) {
 	s.set(func(rec *Record) { rec.TraceID, rec.SpanID = trace, span })
 }
 
-// SetRefused notes that a limit of concurrency turns the request away.
+// SetRefused notes that a limit of concurrency or a breaker turns the request away.
 func (s *State) SetRefused() { s.set(func(rec *Record) { rec.Refused = true }) }
 
 // SetPanic records a panic that a middleware inside the owner turned into an
@@ -271,13 +272,7 @@ func (s *State) began(status int) {
 			s.length = n
 		}
 	}
-	s.events.on = isEventStream(h)
-}
-
-func isEventStream(h http.Header) bool {
-	const kind = "text/event-stream"
-	v := h["Content-Type"]
-	return len(v) > 0 && len(v[0]) >= len(kind) && strings.EqualFold(v[0][:len(kind)], kind)
+	s.stream = sse.IsStream(h)
 }
 
 // serverBuffer is from where on net/http passes body bytes to the connection
@@ -312,8 +307,8 @@ func (s *State) wrote(n int, err error, body string, at time.Duration) {
 	if full {
 		s.chunk(at)
 	}
-	if s.events.on {
-		s.events.scan(body[:min(n, len(body))])
+	if s.stream {
+		s.events.Scan(body[:min(n, len(body))])
 	}
 }
 
@@ -374,7 +369,7 @@ func (s *State) watch(p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.done {
-		s.events.scan(unsafe.String(unsafe.SliceData(p), len(p)))
+		s.events.ScanBytes(p)
 	}
 }
 

@@ -553,7 +553,7 @@ func TestNothingIsAccountedAfterwards(t *testing.T) {
 	if got := state.Record(); got != rec {
 		t.Errorf("the record became %+v", got)
 	}
-	if state.events.found {
+	if state.events.Found() {
 		t.Error("an event was found after the end")
 	}
 	if n, err := (&tap{s: state, src: strings.NewReader("x")}).Read(make([]byte, 1)); n != 0 || !errors.Is(err, ErrSealed) {

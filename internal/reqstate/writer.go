@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/ballast-go/ballast/internal/sse"
 )
 
 // ErrSealed is what the writer of a request that is over answers.
@@ -114,6 +116,9 @@ func (b base) hijack() (net.Conn, *bufio.ReadWriter, error) {
 			if s.rec.Sent == 0 {
 				s.rec.Sent = http.StatusSwitchingProtocols
 			}
+			if s.rec.Stream.Chunks == 0 {
+				s.started()
+			}
 		}
 	}
 	return conn, rw, err
@@ -136,7 +141,7 @@ func (b base) readFrom(src io.Reader) (int64, error) {
 	}
 	to := s.w.(io.ReaderFrom)
 	h := s.w.Header()
-	if isFile(src) && s.patience.Load() == 0 && len(h["Content-Length"]) > 0 && !isEventStream(h) {
+	if isFile(src) && s.patience.Load() == 0 && len(h["Content-Length"]) > 0 && !sse.IsStream(h) {
 		at := time.Since(s.rec.Start) // the first byte leaves now, not when the last has
 		n, err := to.ReadFrom(src)
 		s.wrote(int(n), err, "", at)
@@ -145,7 +150,7 @@ func (b base) readFrom(src io.Reader) (int64, error) {
 		}
 		return n, err
 	}
-	t := &tap{s: s, src: src, events: isEventStream(h)}
+	t := &tap{s: s, src: src, events: sse.IsStream(h)}
 	n, err := to.ReadFrom(t)
 	s.disarm()
 	t.read = int(n - t.written) // the last piece may not have been written whole

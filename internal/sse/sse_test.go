@@ -1,4 +1,4 @@
-package reqstate
+package sse
 
 import (
 	"regexp"
@@ -24,14 +24,18 @@ func hasErrorEvent(stream string) bool {
 }
 
 func scanned(stream string, cut int) bool {
-	e := eventScanner{on: true}
+	var s Scanner
 	for len(stream) > 0 {
 		n := min(cut, len(stream))
-		e.scan(stream[:n])
+		if cut%2 == 0 {
+			s.Scan(stream[:n])
+		} else {
+			s.ScanBytes([]byte(stream[:n]))
+		}
 		stream = stream[n:]
 	}
-	e.finish()
-	return e.found
+	s.Finish()
+	return s.Found()
 }
 
 var streams = map[string]bool{
@@ -66,7 +70,7 @@ var streams = map[string]bool{
 	"data: " + strings.Repeat("x", 100) + "\nevent: error\n": true,
 }
 
-func TestEventScanner(t *testing.T) {
+func TestScanner(t *testing.T) {
 	for stream, want := range streams {
 		if hasErrorEvent(stream) != want {
 			t.Errorf("the reference misjudges %q", stream)
@@ -79,7 +83,7 @@ func TestEventScanner(t *testing.T) {
 	}
 }
 
-func FuzzEventScanner(f *testing.F) {
+func FuzzScanner(f *testing.F) {
 	for stream := range streams {
 		f.Add(stream, 3)
 	}
@@ -91,4 +95,21 @@ func FuzzEventScanner(f *testing.F) {
 			t.Errorf("%q in pieces of %d: got %v, want %v", stream, cut, got, want)
 		}
 	})
+}
+
+func TestIsStream(t *testing.T) {
+	for kind, want := range map[string]bool{
+		"text/event-stream":               true,
+		"Text/Event-Stream;charset=utf-8": true,
+		"text/event":                      false,
+		"application/json":                false,
+		"":                                false,
+	} {
+		if got := IsStream(map[string][]string{"Content-Type": {kind}}); got != want {
+			t.Errorf("%q: %v", kind, got)
+		}
+	}
+	if IsStream(nil) {
+		t.Error("without a header")
+	}
 }
