@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/ballast-go/ballast/internal/retryafter"
 )
 
 const (
@@ -184,7 +185,7 @@ func (t *transport) held(host string) time.Duration {
 // hold keeps calls from host for as long as the answer with header h asks.
 func (t *transport) hold(host string, h http.Header) {
 	now := time.Now()
-	d := min(parseRetryAfter(h, now), t.longest)
+	d := min(retryafter.Parse(h, now), t.longest)
 	if d <= 0 {
 		return
 	}
@@ -210,35 +211,4 @@ func (t *transport) forget() {
 		}
 	}
 	delete(t.holds, soonest)
-}
-
-// parseRetryAfter reads Retry-After (RFC 9110 §10.2.3). What it cannot read, or
-// is in the past, is 0.
-func parseRetryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	if isDigits(v) {
-		s, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || s > int64(math.MaxInt64/time.Second) {
-			return math.MaxInt64
-		}
-		return time.Duration(s) * time.Second
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	// By the peer's clock, if it tells: ours may differ.
-	if date, err := http.ParseTime(h.Get("Date")); err == nil {
-		now = date
-	}
-	return max(0, at.Sub(now))
-}
-
-func isDigits(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }
