@@ -1,7 +1,7 @@
 # Every target runs in every module of the workspace, and test, race, lint,
 # cover and tidy-check in tools, which stays outside, too. Nothing here changes
-# the working tree but `make bench`, which writes benchmarks/RESULTS.md and
-# benchmarks/batching/goodput.svg.
+# the working tree but `make bench`, which writes benchmarks/RESULTS.md,
+# benchmarks/batching/goodput.svg and benchmarks/breaker/outage.svg.
 
 # Recipes stop at the first failure by "|| exit 1" and without pipes, because
 # macOS's make 3.81 knows no .SHELLFLAGS.
@@ -91,6 +91,6 @@ cross: ## build every package for the platforms that no test runs on
 vuln: ## known vulnerabilities that the code can reach (asks vuln.go.dev)
 	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...) || exit 1; done
 
-bench: ## measure PARTS (medians, batching, ratelimit; default all) of benchmarks/RESULTS.md anew
+bench: ## measure PARTS (medians, batching, ratelimit, breaker, retry; default all) of benchmarks/RESULTS.md anew
 	@benchmarks/report.sh $(COUNT) $(PARTS) > benchmarks/RESULTS.tmp || (rm -f benchmarks/RESULTS.tmp; exit 1)
 	@mv benchmarks/RESULTS.tmp benchmarks/RESULTS.md

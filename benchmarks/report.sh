@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes the benchmark report to standard output, in parts: "medians", every
-# benchmark of every module, COUNT times each (benchstat); "batching" and
-# "ratelimit", those packages beside their peers.
+# benchmark of every module, COUNT times each (benchstat); "batching",
+# "ratelimit", "breaker" and "retry", those packages beside their peers.
 #
 #	benchmarks/report.sh COUNT [PART...]
 #
@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 count=${1:?how many runs of each benchmark}
 shift
-parts=(medians batching ratelimit)
+parts=(medians batching ratelimit breaker retry)
 wanted=" ${*:-${parts[*]}} "
 for name in $wanted; do
 	case " ${parts[*]} " in
@@ -51,6 +51,24 @@ ratelimit() {
 	stamp "Rate and concurrency limits, beside their peers"
 	printf '\nLibraries (how each is set up: benchmarks/ratelimit):\n\n'
 	versions benchmarks/ratelimit
+	echo
+	cat "$tmp/text"
+}
+
+breaker() {
+	(cd benchmarks/breaker && go run ./cmd/report -svg outage.svg > "$tmp/text")
+	stamp "Circuit breakers, beside their peers"
+	printf '\nLibraries (how each is set up: benchmarks/breaker):\n\n'
+	versions benchmarks/breaker
+	printf '\n![An outage of 10 s and what comes after it](breaker/outage.svg)\n\n'
+	cat "$tmp/text"
+}
+
+retry() {
+	(cd benchmarks/retry && go run ./cmd/report > "$tmp/text")
+	stamp "Retries and hedges, beside their peers"
+	printf '\nLibraries (how each is set up: benchmarks/retry):\n\n'
+	versions benchmarks/retry
 	echo
 	cat "$tmp/text"
 }
