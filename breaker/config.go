@@ -35,7 +35,8 @@ type Config struct {
 
 	// SlowRate opens the breaker when as large a share of the calls in the window
 	// was slow, above 0 and at most 1, whether they succeeded or failed. 0 means
-	// 0.5. It needs SlowAfter.
+	// 0.5. It needs SlowAfter. A recovery goes no further while such a share is slow,
+	// and neither goes back: the service does answer.
 	SlowRate float64
 
 	// SlowAfter is the service time from which on a call is slow: until it is
@@ -85,8 +86,9 @@ type Config struct {
 	// was called. It is not asked about nil, which is Success, nor about a call
 	// whose caller has canceled its context, which is ignored. nil means: an error
 	// that is [ErrOpen] is ignored, context.Canceled as well while the context has
-	// time left, and all others, context.DeadlineExceeded included, are failures. It must be safe for
-	// concurrent use.
+	// time left, and all others, context.DeadlineExceeded included, are failures. A
+	// breaker that hears of nothing else than what is ignored stays half open, or at
+	// its step of a recovery. It must be safe for concurrent use.
 	Classify func(error) Outcome
 
 	// OnStateChange is told of each change of state, one after the other and in

@@ -52,6 +52,9 @@ func (b *Breaker) Reconfigure(cfg Config) error {
 		b.forget()
 		b.newest = b.window.number(b.now())
 	}
+	if s := b.machine.state; s == HalfOpen || s == ForcedOpen {
+		b.longest.Store(int64(full.OpenFor))
+	}
 	if b.slab.Load() != nil {
 		b.refill()
 	}

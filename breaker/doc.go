@@ -75,8 +75,9 @@
 // # Concurrency
 //
 // Everything is safe for concurrent use and starts no goroutine; there is nothing to
-// close. While a breaker is closed, and while it is open, a call takes no lock. In
-// testing/synctest, use a breaker in the bubble that it was made in.
+// close. While a breaker is closed, and while it is open, a call takes no lock, but for
+// the first to end in each 64th of the window. In testing/synctest, use a breaker in
+// the bubble that it was made in.
 //
 // # What it does not do
 //

@@ -37,7 +37,7 @@ func (m *machine) clock(now int64) int64 {
 	if behind := m.latest - now; behind > 0 && behind <= int64(time.Second) {
 		return m.latest
 	} else if behind > 0 {
-		m.ramp.due, m.ramp.since, m.ramp.heardAt = min(m.ramp.due, float64(now)), min(m.ramp.since, now), min(m.ramp.heardAt, now)
+		m.ramp.due, m.ramp.since, m.ramp.heardAt = min(m.ramp.due, float64(now-m.ramp.from)), min(m.ramp.since, now), min(m.ramp.heardAt, now)
 	}
 	m.latest = now
 	return now
@@ -77,7 +77,10 @@ const forever = math.MaxInt64
 func (b *Breaker) try(now int64) (*Permit, error) {
 	cfg := b.cfg.Load()
 	gate := b.gate.Load()
-	if wait := gate - now; now < gate && (gate == forever || wait <= int64(max(cfg.MaxOpenFor, cfg.ProbeTTL))) {
+	if gate == forever { // from which nothing can be taken: now may be below 0
+		return nil, b.refuse(forever)
+	}
+	if wait := gate - now; now < gate && wait <= int64(max(cfg.MaxOpenFor, cfg.ProbeTTL)) {
 		return nil, b.refuse(wait)
 	}
 	b.mu.Lock()
@@ -262,8 +265,7 @@ func (t *trial) done(now int64, o Outcome) {
 	if served == 0 {
 		served = t.service(now)
 	}
-	after := int64(b.cfg.Load().SlowAfter)
-	isSlow := after > 0 && served >= after && o != Ignore
+	isSlow := o != Ignore && b.isSlow(served)
 	now = m.clock(now)
 	b.window.count(b.slot(now), o, isSlow)
 	if m.state != Recovering || t.step >= m.ramp.valid {
@@ -287,6 +289,12 @@ func (t *trial) done(now int64, o Outcome) {
 			b.tripLocked(now)
 		}
 	}
+}
+
+// isSlow reports whether a call is slow that took served.
+func (b *Breaker) isSlow(served int64) bool {
+	after := int64(b.cfg.Load().SlowAfter)
+	return after > 0 && served >= after
 }
 
 // service is how long the call has taken at the time now. More than a probe may
@@ -330,7 +338,7 @@ func (t *trial) begin(now int64) {
 		t.answer(Success)
 		b.judge(now)
 	case Recovering:
-		b.machine.ramp.begin(t, now)
+		b.machine.ramp.begin(t, now, b.isSlow(t.served))
 		b.step(now)
 	}
 }

@@ -13,7 +13,8 @@ import (
 type ramp struct {
 	interval float64 // between two calls, in ns
 	least    float64 // the interval of the full load is shorter; this is the first step's
-	due      float64 // when the next call would come, if they came evenly
+	from     int64   // when the ramp began
+	due      float64 // when the next call would come, if they came evenly, in ns since then: a float64 of decades ago would be some ns off
 	normal   float64 // median service time without a queue, in ns
 	tail     float64 // p95 of them
 	before   float64 // median of the step before
@@ -63,10 +64,11 @@ func (b *Breaker) recover(now int64) {
 	}
 	first := took / float64(2*cfg.Probes)
 	m.ramp = ramp{
-		interval: first, least: first, due: float64(now),
+		interval: first, least: first, from: now,
 		normal: float64(m.ramp.samples.quantile(50)), tail: float64(m.ramp.samples.quantile(95)), bearing: 1, wanted: 1, samples: m.ramp.samples,
 	}
 	b.window.streak.Store(0)
+	b.longest.Store(int64(max(cfg.MaxOpenFor, cfg.ProbeTTL))) // the gate is when the next call is due
 	b.enterState(Recovering)
 	b.nextStep(now)
 	b.gate.Store(now)
@@ -80,7 +82,7 @@ func (b *Breaker) nextStep(now int64) {
 		length = r.samples.quantile(95)
 	}
 	*r = ramp{
-		interval: r.interval, least: r.least, due: r.due, normal: r.normal, tail: r.tail, before: r.before, bearing: r.bearing,
+		interval: r.interval, least: r.least, from: r.from, due: r.due, normal: r.normal, tail: r.tail, before: r.before, bearing: r.bearing,
 		steady: r.steady, wanted: r.wanted, valid: r.valid,
 		step: r.step + 1, since: now, length: length, rejected: b.rejected.Load(),
 	}
@@ -95,8 +97,8 @@ func (b *Breaker) rampUp(now int64) *trial {
 	r := &b.machine.ramp
 	// As many as there were probes may come together.
 	burst := r.interval * float64(b.cfg.Load().Probes-1)
-	r.due = max(r.due, float64(now))
-	wait := r.due - burst - float64(now)
+	r.due = max(r.due, float64(now-r.from))
+	wait := r.due - burst - float64(now-r.from)
 	if float64(r.let-r.own) > (burst+4*float64(r.length))/max(r.interval, 1/b.wanted(now)) { // they pile up
 		wait = float64(max(r.length, int64(r.normal))) / 2
 		if r.canStepBack() {
@@ -108,7 +110,7 @@ func (b *Breaker) rampUp(now int64) *trial {
 		return nil
 	}
 	r.due += r.interval
-	b.gate.Store(max(now, int64(r.due-burst)))
+	b.gate.Store(max(now, r.from+int64(r.due-burst)))
 	if r.let++; r.let == 1 {
 		r.heardAt = now
 	}
@@ -116,13 +118,16 @@ func (b *Breaker) rampUp(now int64) *trial {
 }
 
 // begin counts the first byte of an answer.
-func (r *ramp) begin(t *trial, now int64) {
+func (r *ramp) begin(t *trial, now int64, isSlow bool) {
 	if t.step < r.valid {
 		return
 	}
 	r.hear(t, now)
 	r.succeeded++
 	r.samples.add(t.served)
+	if isSlow {
+		r.slow++
+	}
 }
 
 // hear counts an answer to a call of this step.
@@ -148,7 +153,7 @@ func (r *ramp) answer(t *trial, now, served int64, o Outcome, isSlow bool) {
 		r.succeeded++
 		r.samples.add(served)
 	}
-	if isSlow {
+	if isSlow && t.served == 0 {
 		r.slow++
 	}
 }

@@ -237,3 +237,56 @@ func TestClockWentBackTwice(t *testing.T) {
 		t.Errorf("%v in the window: %+v", at, s)
 	}
 }
+
+// A stream is slow in the step in which its first byte comes late, not when it ends,
+// minutes and steps later: slow streams went past unseen while the load was raised.
+func TestSlowStreamsHoldTheRamp(t *testing.T) {
+	cfg := trips3(3)
+	cfg.SlowAfter = 50 * time.Millisecond
+	b, c := newBreaker(t, cfg), newClock()
+	c.halfOpen(t, b, 3)
+	c.recovering(t, b, 3, 100*time.Millisecond)
+	first := b.Interval()
+	for range 100 {
+		c.pass(first)
+		if p, err := b.AllowAt(c.t); err == nil {
+			c.pass(100 * time.Millisecond)
+			p.FirstByteAt(c.t) // and it goes on
+		}
+	}
+	if step, _ := b.Step(); step < 5 || b.Interval() != first {
+		t.Errorf("step %d: a call every %v, want every %v still", step, b.Interval(), first)
+	}
+	want(t, b, breaker.Recovering)
+}
+
+// Who is turned away by a slow recovery is told when the next call is due, however
+// long OpenFor is.
+func TestRetryAfterWhileRecovering(t *testing.T) {
+	cfg := trips3(3)
+	cfg.ProbeTTL = time.Minute
+	b, c := newBreaker(t, cfg), newClock()
+	c.halfOpen(t, b, 3)
+	c.recovering(t, b, 3, 30*time.Second)
+	for range 3 { // as many as may come together
+		c.allow(t, b)
+	}
+	if e, due := c.refused(t, b), b.Gate().Sub(c.t); due <= cfg.OpenFor || e.RetryAfter < due {
+		t.Errorf("told to come back after %v, and the next call is due after %v", e.RetryAfter, due)
+	}
+}
+
+// ForceOpen goes on telling callers OpenFor, of today's configuration.
+func TestReconfiguredOpenForIsTold(t *testing.T) {
+	b, c := newBreaker(t, breaker.Config{OpenFor: time.Minute}), newClock()
+	b.ForceOpen()
+	if e := c.refused(t, b); e.RetryAfter != time.Minute {
+		t.Error(e)
+	}
+	if err := b.Reconfigure(breaker.Config{OpenFor: time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	if e := c.refused(t, b); e.RetryAfter != time.Second {
+		t.Error(e)
+	}
+}
