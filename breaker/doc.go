@@ -46,6 +46,7 @@
 //	nil, status below 500          Success    Success      Success, at the body's end
 //	context.DeadlineExceeded       Failure                 Failure
 //	caller canceled, client gone   Ignore     Ignore       Ignore
+//	cut when a credential ended               Ignore       Ignore
 //	ErrOpen of another breaker     Ignore     Ignore       Ignore
 //	status 429                                Ignore       Ignore
 //	status 500 and above                      Failure      Failure

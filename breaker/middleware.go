@@ -34,7 +34,8 @@ type MiddlewareConfig struct {
 //
 // What b learns of the others is what logs and metrics say of them when they are
 // over: that they were answered whole, and with which status, see
-// MiddlewareConfig.Judge; that the client left, or something further in refused
+// MiddlewareConfig.Judge; that the client left, or its credential ended and the
+// answer with it (package auth's EndAtExpiry), or something further in refused
 // them, or they were answered with a failure, or aborted, after their bodies could
 // not be read, all of which b ignores; or that they failed: by a panic,
 // http.ErrAbortHandler or runtime.Goexit, all of which go on, by an answer that was
@@ -171,7 +172,7 @@ func (s *served) judge(rec *reqstate.Record) Outcome {
 			return o
 		}
 		return Ignore // it cannot serve what it did not get
-	case reqstate.ClientGone:
+	case reqstate.ClientGone, reqstate.Expired:
 		return Ignore
 	case reqstate.Aborted, reqstate.UpstreamCut:
 		if s.upload.failed.Load() {
@@ -186,7 +187,8 @@ func (s *served) judge(rec *reqstate.Record) Outcome {
 // swallows an http.ErrAbortHandler.
 func (s *served) leave() {
 	ctx := s.r.Context()
-	gone := ctx.Err() == context.Canceled && context.Cause(ctx) == context.Canceled // and the handler noticed
+	gone := ctx.Err() == context.Canceled && context.Cause(ctx) == context.Canceled || // and the handler noticed
+		reqstate.HasExpired(ctx)
 	if (gone || s.upload.failed.Load()) && s.state.Record().Panic == nil {
 		s.permit.Done(Ignore)
 		return

@@ -125,6 +125,42 @@ func (l *lateWriter) send() {
 	}
 }
 
+type overdue struct{ error }
+
+func (overdue) CredentialExpired() {}
+
+// What was cut off because the caller's credential ended, as package auth's ErrExpired
+// for a cause says, is the service's failure no more than the client's leaving is: or
+// whoever has a short credential could open the breaker for all.
+func TestMiddlewareIgnoresExpiredCredentials(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"abort": func(w http.ResponseWriter, _ *http.Request) { stream(w, "begun"); panic(http.ErrAbortHandler) },
+		"502":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, // httputil.ReverseProxy's
+	} {
+		for cause, want := range map[error]string{overdue{errors.New("expired")}: "ignore", errors.New("shutting down"): "failure"} {
+			owner, inner, held := breakerOf(t, breaker.Config{}), breakerOf(t, breaker.Config{}), breakerOf(t, breaker.Config{})
+			none := breaker.MiddlewareConfig{}
+			ends := func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					ctx, cancel := context.WithCancelCause(r.Context())
+					cancel(cause)
+					next.ServeHTTP(w, r.WithContext(ctx))
+				})
+			}
+			chain := ends(breaker.Middleware(owner, none)(breaker.Middleware(inner, none)(holdsBack(breaker.Middleware(held, none)(h)))))
+			func() {
+				defer func() { _ = recover() }()
+				chain.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+			}()
+			for _, b := range []*breaker.Breaker{owner, inner, held} {
+				if wantOutcome(t, b, want); t.Failed() {
+					t.Fatalf("%s, canceled by %v", name, cause)
+				}
+			}
+		}
+	}
+}
+
 func TestMiddlewareIgnoresWhoLeaves(t *testing.T) {
 	eachProtocol(t, func(t *testing.T, start func(http.HandlerFunc) *httptest.Server) {
 		for name, end := range map[string]func(){

@@ -43,10 +43,15 @@
 //	aborted       500: http.ErrAbortHandler or runtime.Goexit, nothing sent
 //	upstream-cut  500: the answer broke off
 //	error-event   500: an event stream carried an error event
+//	expired       401, or the failure that was sent: package auth's EndAtExpiry
+//	              had canceled the request before the answer was whole
 //
 // A client that closes only its sending half counts as gone, for net/http
 // cancels the request then. So does a request that the service itself cancels,
 // unless by a context with a cause (context.WithCancelCause).
+//
+// A record of [Logger.Audit] has logger "audit", its event as message, and the ids
+// and attributes. It is written whatever the level is.
 //
 // # Place in the chain
 //

@@ -46,7 +46,7 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		})
 		return fields
 	}
-	return h.logger.emit(h.core, r.Level, r.Time, h.logger.line(r.Message), fill)
+	return h.logger.emit(h.core, h.logger.name, r.Level, r.Time, h.logger.line(r.Message), fill)
 }
 
 // nest returns the open groups, with the record's own attributes in the

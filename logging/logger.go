@@ -69,8 +69,8 @@ func (l *Logger) SetLevel(level slog.Level) {
 	l.level.Set(min(max(level, minLevel), maxLevel))
 }
 
-// emit writes an admitted record with the fields that fill adds.
-func (l *Logger) emit(core zapcore.Core, level slog.Level, at time.Time, message string, fill func([]zapcore.Field) []zapcore.Field) error {
+// emit writes an admitted record of the logger name with the fields that fill adds.
+func (l *Logger) emit(core zapcore.Core, name string, level slog.Level, at time.Time, message string, fill func([]zapcore.Field) []zapcore.Field) error {
 	p, _ := l.pool.Get().(*[]zapcore.Field)
 	if p == nil {
 		p = new([]zapcore.Field)
@@ -79,7 +79,7 @@ func (l *Logger) emit(core zapcore.Core, level slog.Level, at time.Time, message
 	err := core.Write(zapcore.Entry{
 		Level:      zapcore.Level(min(max(level, minLevel), maxLevel)),
 		Time:       at,
-		LoggerName: l.name,
+		LoggerName: name,
 		Message:    message,
 	}, fields)
 	clear(fields) // the values are the caller's

@@ -64,6 +64,6 @@ func (l *Logger) logPanic(ctx context.Context, method string, v any, stack []byt
 func (l *Logger) write(level slog.Level, at time.Time, message string, fill func([]zapcore.Field) []zapcore.Field) {
 	if level >= l.level.Level() {
 		// A failed write is counted by the output; there is nobody to tell.
-		_ = l.emit(l.core, level, at, message, fill)
+		_ = l.emit(l.core, l.name, level, at, message, fill)
 	}
 }

@@ -21,9 +21,9 @@
 // is the [http.ServeMux] pattern without its method, "unmatched" if there was
 // none, never the path. status is what was sent, except where that would be a
 // lie: 499 if the client went away first, 101 after a hijack, 503 if an
-// [http.TimeoutHandler] around the middleware answered instead, and 500 for a
-// panic, an abort, an answer that was cut short and an error event inside a
-// stream. Duration runs from the first Ballast middleware's entry until its
+// [http.TimeoutHandler] around the middleware answered instead, 401 if package
+// auth cut the answer off because the credential had ended, and 500 for a panic,
+// an abort, an answer that was cut short and an error event inside a stream. Duration runs from the first Ballast middleware's entry until its
 // handler was left; for a stream that is its life.
 //
 // # Bounds

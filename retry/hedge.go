@@ -3,11 +3,11 @@ package retry
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/ballast-go/ballast/internal/rethrow"
 	"github.com/ballast-go/ballast/internal/retrypaid"
 )
 
@@ -144,7 +144,7 @@ func (r *race[T]) run() (v T, release context.CancelFunc, err error) {
 		return v, func() {}, err
 	}
 	if won.exited {
-		rethrow(won.panicked, won.stack)
+		rethrow.Panic(won.panicked, "retry: a hedged call panicked, see below; it was made in this goroutine:", won.stack)
 	}
 	if winner = won.attempt; winner > 0 {
 		r.h.wins.Add(1)
@@ -227,7 +227,7 @@ func (r *race[T]) attempt(ctx context.Context, n int) {
 	defer func() {
 		if res.exited {
 			if res.panicked = recover(); res.panicked != nil {
-				res.stack = stack()
+				res.stack = rethrow.Stack()
 			}
 		}
 		if r.finish(&res) {
@@ -317,21 +317,4 @@ func (r *race[T]) failure(errs []error) error {
 		return ended(r.ctx)
 	}
 	return &Error{Name: r.h.cfg.Name, Attempts: len(r.cancels), Why: ended(r.ctx), Causes: causes}
-}
-
-// stack is where the panic that is being recovered came from, 16 KiB of it.
-func stack() string {
-	buf := make([]byte, 16<<10)
-	return string(buf[:runtime.Stack(buf, false)])
-}
-
-// rethrow lets a panic go on in another goroutine, or a Goexit if there was none.
-// It is the same value that is recovered, http.ErrAbortHandler for one; if nobody
-// does, the runtime prints both panics, and so the stack of the first.
-func rethrow(value any, stack string) {
-	if value == nil {
-		runtime.Goexit()
-	}
-	defer panic(value)
-	panic("retry: a hedged call panicked, see below; it was made in this goroutine:\n\n" + stack)
 }

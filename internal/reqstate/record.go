@@ -30,6 +30,10 @@ const (
 	TimedOut
 	// Hijacked: the handler took the connection over.
 	Hijacked
+	// Expired: the service took the caller's credential for over while it was
+	// answering, and the answer failed after that, or was cut. Neither the
+	// service nor what is behind it is to blame.
+	Expired
 )
 
 // String returns the name that logs use.
@@ -51,6 +55,8 @@ func (o Outcome) String() string {
 		return "timeout"
 	case Hijacked:
 		return "hijacked"
+	case Expired:
+		return "expired"
 	}
 	return "unknown"
 }
@@ -75,7 +81,7 @@ type Record struct {
 	// Status is the verdict that logs, metrics and traces agree on: the status
 	// sent, except where that would be a lie: 499 for ClientGone, 500 for
 	// UpstreamCut, ErrorEvent, Aborted and Panicked, 503 for TimedOut, 101 for
-	// Hijacked.
+	// Hijacked, and 401 for Expired unless a failure was sent.
 	Status int
 	// Sent is the final status that the handler wrote, explicitly or by
 	// writing a body; 0 if none went out. 1xx never counts but for 101.

@@ -218,6 +218,11 @@ func (s *State) verdict(returned bool) {
 		rec.Outcome, rec.Status = TimedOut, http.StatusServiceUnavailable
 	case s.clientGone():
 		rec.Outcome, rec.Status = ClientGone, StatusClientGone
+	case (s.expired || expiredBy(s)) && s.failedAnswer(returned):
+		rec.Outcome, rec.Status = Expired, http.StatusUnauthorized
+		if rec.Sent >= 400 {
+			rec.Status = rec.Sent
+		}
 	case !returned && rec.Sent == 0:
 		rec.Outcome, rec.Status = Aborted, http.StatusInternalServerError
 	case !returned, s.truncated():
@@ -227,6 +232,11 @@ func (s *State) verdict(returned bool) {
 	default:
 		rec.Status = rec.Sent
 	}
+}
+
+// failedAnswer reports whether the answer is none, a part, or a failure.
+func (s *State) failedAnswer(returned bool) bool {
+	return !returned || s.rec.Sent >= 500 || s.truncated() || s.events.Found()
 }
 
 // clientGone reports whether the client's connection failed, or the request

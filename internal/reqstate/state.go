@@ -29,9 +29,13 @@ type Observer interface {
 type State struct {
 	context.Context // the request's own
 
-	w      http.ResponseWriter // what the owner was given
-	head   bool                // HEAD: the body is eaten by the server
-	sealed atomic.Bool         // set with done; read without the lock by the writer
+	w       http.ResponseWriter // what the owner was given
+	request *http.Request       // what the owner passed on
+	head    bool                // HEAD: the body is eaten by the server
+	sealed  atomic.Bool         // set with done; read without the lock by the writer
+
+	identified atomic.Bool // principal is set, and never changes from now on
+	principal  any
 
 	patience atomic.Int64 // ns for each write; 0 is for ever
 
@@ -42,6 +46,7 @@ type State struct {
 	rec       Record
 	hijacked  bool
 	timedOut  bool          // http.TimeoutHandler has answered instead
+	expired   bool          // the caller's credential has ended, and the context with it
 	broken    bool          // a write failed on the client's connection
 	slowBody  bool          // a read of the request's body ran into the server's deadline
 	clean     bool          // all that was written is on the wire
@@ -68,10 +73,14 @@ type (
 	optOut     struct{ context.Context }
 )
 
-// Value returns the State for this package's key, else the parent's value.
+// Value returns the State for this package's key and, once it is set, the
+// principal for PrincipalKey, else the parent's value.
 func (s *State) Value(key any) any {
 	if key == (contextKey{}) {
 		return s
+	}
+	if key == (PrincipalKey{}) && s.identified.Load() {
+		return s.principal
 	}
 	return s.Context.Value(key)
 }
@@ -140,6 +149,7 @@ func newState(w http.ResponseWriter, r *http.Request) *State {
 // take returns what the owner passes on instead of w and r.
 func (s *State) take(r *http.Request) (http.ResponseWriter, *http.Request) {
 	r = r.WithContext(s)
+	s.request = r
 	if r.Body != nil && r.Body != http.NoBody {
 		s.body = body{r.Body, s}
 		r.Body = &s.body
@@ -206,8 +216,15 @@ func (s *State) set(f func(*Record)) {
 // SetRequestID names the request.
 func (s *State) SetRequestID(id string) { s.set(func(rec *Record) { rec.RequestID = id }) }
 
-// SetSubject names the caller.
-func (s *State) SetSubject(subject string) { s.set(func(rec *Record) { rec.Subject = subject }) }
+// SetSubject names the caller. The first one stays: others are those of a part of
+// the request, or of one behind a proxy that is the first.
+func (s *State) SetSubject(subject string) {
+	s.set(func(rec *Record) {
+		if rec.Subject == "" {
+			rec.Subject = subject
+		}
+	})
+}
 
 // SetTrace sets the ids of the request's server span.
 func (s *State) SetTrace(trace [16]byte, span [8]byte) {
