@@ -4,6 +4,7 @@ go 1.26
 
 require (
 	github.com/cenkalti/backoff/v4 v4.0.0
+	github.com/golang-jwt/jwt/v5 v5.2.2
 	github.com/prometheus/client_golang v1.19.1
 	go.uber.org/zap v1.27.0
 	golang.org/x/time v0.3.0

@@ -1,0 +1,5 @@
+//go:build race
+
+package authjwt
+
+const raceEnabled = true
