@@ -1,0 +1,5 @@
+//go:build race
+
+package authrbac
+
+const raceEnabled = true
