@@ -10,14 +10,16 @@ SHELL := bash
 # The folders of the workspace's modules, and those besides it.
 MODULES     = $(or $(shell go list -m -f '{{.Dir}}'),$(error go list finds no module))
 # Those that users can get.
-RELEASED    = . ratelimit/ratelimitredis
+RELEASED    = . auth/authkubernetes ratelimit/ratelimitredis
 ALL_MODULES = $(MODULES) $(CURDIR)/tools
 TOOL        = GOWORK=off go tool -modfile=$(CURDIR)/tools/go.mod
 
 # What tests skip for want of a program; go test itself does not say it. In CI
-# they fail instead.
+# they fail instead, and make integration runs, too.
 SKIPS = for program in redis-server promtool; do command -v $$program > /dev/null || \
-	echo "skipped: the tests that need $$program, which is not on the PATH"; done
+	echo "skipped: the tests that need $$program, which is not on the PATH"; done; \
+	[ -n "$$BALLAST_KUBE" ] || echo "skipped: the tests against a Kubernetes API server, which make integration runs"; \
+	vectors=$${BALLAST_VECTORS:-$(CURDIR)/../shared/vectors}; [ -d "$$vectors" ] || echo "skipped: the test vectors, which are not at $$vectors"
 
 # Least coverage of a package, in percent; packages without statements have none.
 MIN_COVER ?= 85
@@ -28,7 +30,7 @@ COUNT     ?= 6
 # Parts of the benchmark report to measure anew; all if empty.
 PARTS     ?=
 
-.PHONY: help test race lint bench cover fuzz tidy-check standalone latest cross vuln
+.PHONY: help test race integration lint bench cover fuzz tidy-check standalone latest cross vuln
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +44,9 @@ race: ## test every module with the race detector, in random order (needs a C co
 	@$(SKIPS)
 	go test -race -shuffle=on work
 	cd tools && GOWORK=off go test -race -shuffle=on ./...
+
+integration: ## test against a real Kubernetes API server (built first, which takes minutes once)
+	@dir=$$(tools/kubedev/build.sh) && export BALLAST_KUBE="$$dir" && go test -count=1 ./auth/authkubernetes
 
 lint: ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l .) || exit 1; if [ -n "$$files" ]; then echo "gofmt wants:" $$files; exit 1; fi
@@ -91,6 +96,6 @@ cross: ## build every package for the platforms that no test runs on
 vuln: ## known vulnerabilities that the code can reach (asks vuln.go.dev)
 	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...) || exit 1; done
 
-bench: ## measure PARTS (medians, batching, ratelimit, breaker, retry; default all) of benchmarks/RESULTS.md anew
+bench: ## measure PARTS (medians, batching, ratelimit, breaker, retry, auth; default all) of benchmarks/RESULTS.md anew
 	@benchmarks/report.sh $(COUNT) $(PARTS) > benchmarks/RESULTS.tmp || (rm -f benchmarks/RESULTS.tmp; exit 1)
 	@mv benchmarks/RESULTS.tmp benchmarks/RESULTS.md

@@ -1,0 +1,5 @@
+//go:build !race
+
+package authkubernetes_test
+
+const raceEnabled = false
