@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
 	"runtime"
 	"slices"
 	"strconv"
@@ -43,6 +44,11 @@ type config struct {
 	trustedProxies ratelimit.TrustedProxies
 	redis          *redis.Options // nil: each process for itself
 	redisReplicas  int
+
+	// Files; those that are not set are "".
+	authUsers, authSigningKey, authAPIKeys, authPolicy string
+	authIssuer                                         string
+	authTokenTTL, authReload                           time.Duration
 
 	logLevel  slog.Level
 	logFormat logging.Format
@@ -86,7 +92,23 @@ func parseConfig(args, environ []string, stderr io.Writer) (*config, error) {
 	if p.values["max-queue"].err == nil && p.values["max-rows"].err == nil && c.maxQueue < c.maxRows {
 		p.errs = append(p.errs, fmt.Errorf("-max-queue or %s: %d is less than the %d of -max-rows: a request of so many rows would never fit", variable("max-queue"), c.maxQueue, c.maxRows))
 	}
+	p.errs = append(p.errs, c.checkAuth()...)
 	return c, errors.Join(p.errs...)
+}
+
+// authenticates is whether requests need a credential.
+func (c *config) authenticates() bool { return c.authUsers != "" || c.authAPIKeys != "" }
+
+// checkAuth finds settings that would do nothing without others: whoever made
+// them believes that somebody is kept out.
+func (c *config) checkAuth() (errs []error) {
+	if c.authPolicy != "" && !c.authenticates() {
+		errs = append(errs, fmt.Errorf("-auth-policy or %s: it needs -auth-users or -auth-api-keys", variable("auth-policy")))
+	}
+	if c.authSigningKey != "" && c.authUsers == "" {
+		errs = append(errs, fmt.Errorf("-auth-signing-key or %s: it needs -auth-users", variable("auth-signing-key")))
+	}
+	return errs
 }
 
 func (c *config) define(p *parser) {
@@ -112,6 +134,13 @@ func (c *config) define(p *parser) {
 	p.add("trusted-proxies", "", "`addresses` or networks, with commas between, of the proxies that say in X-Forwarded-For who the client is", c.setTrustedProxies)
 	p.add("redis-url", "", "`URL` of a Redis in which all replicas share the limit, such as redis://localhost:6379", c.setRedis)
 	p.number(&c.redisReplicas, "redis-replicas", 1, "among how many replicas the limit is divided while Redis does not answer", 1, 10_000)
+	p.path(&c.authUsers, "auth-users", "`file` of the users who may log in at /auth/login, with their passwords' hashes and roles; turns authentication on")
+	p.path(&c.authAPIKeys, "auth-api-keys", "`file` of the hashes of API keys that are accepted; turns authentication on")
+	p.path(&c.authPolicy, "auth-policy", "`file` that says which roles may use which models; without, all who are authenticated may use all")
+	p.path(&c.authSigningKey, "auth-signing-key", "`file` of the PEM keys that sign tokens; without, one that lasts as long as the process")
+	p.text(&c.authIssuer, "auth-issuer", "urn:ballast:serving", "`name` of this service in its tokens (iss), of all replicas the same", isIssuer)
+	p.duration(&c.authTokenTTL, "auth-token-ttl", 15*time.Minute, "how long a token is good: whole seconds", s, hour)
+	p.duration(&c.authReload, "auth-reload", 10*s, "how often these files are looked at for changes", 100*ms, hour)
 	c.logLevel, c.logFormat = slog.LevelInfo, logging.JSON
 	p.parsed(&c.logLevel, "log-level", "lowest `level` to log: debug, info, warn or error")
 	p.parsed(&c.logFormat, "log-format", "`format` of the log: json or console")
@@ -174,6 +203,13 @@ func isAddress(s string) error {
 	return nil
 }
 
+func isIssuer(s string) error {
+	if u, err := url.Parse(s); err != nil || !u.IsAbs() {
+		return fmt.Errorf("%q is no URI", s)
+	}
+	return nil
+}
+
 func isModel(s string) error {
 	if !slices.Contains(digits.IDs(), s) {
 		return fmt.Errorf("model %q is none of %s", s, strings.Join(digits.IDs(), ", "))
@@ -220,6 +256,10 @@ func (p *parser) text(to *string, name, byDefault, usage string, check func(stri
 		*to = s
 		return check(s)
 	})
+}
+
+func (p *parser) path(to *string, name, usage string) {
+	p.text(to, name, "", usage, func(string) error { return nil })
 }
 
 func (p *parser) parsed(to encoding.TextUnmarshaler, name, usage string) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,9 @@ import (
 	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/logging"
 )
+
+// authFiles are the settings without a default: authentication is off.
+var authFiles = []string{"authUsers", "authSigningKey", "authAPIKeys", "authPolicy"}
 
 func TestConfigDefaults(t *testing.T) {
 	c, err := parseConfig(nil, []string{"PATH=/bin", "HOME="}, nil)
@@ -25,7 +29,7 @@ func TestConfigDefaults(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for i, v := 0, reflect.ValueOf(*c); i < v.NumField(); i++ {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "linger" && name != "logLevel" && name != "logFormat" && name != "trustedProxies" && name != "redis" {
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "linger" && name != "logLevel" && name != "logFormat" && name != "trustedProxies" && name != "redis" && !slices.Contains(authFiles, name) {
 			t.Errorf("%s has no default", name)
 		}
 	}
@@ -144,7 +148,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, &out)
 		}
 	}
-	if n := strings.Count(out.String(), "(SERVING_"); n != 23 {
+	if n := strings.Count(out.String(), "(SERVING_"); n != 30 {
 		t.Errorf("%d flags", n)
 	}
 }

@@ -6,12 +6,64 @@
 //
 // A request passes
 //
-//	write deadlines → logging.Recover → logging → metrics → mux → ratelimit → predict → batching → digits
+//	write deadlines → logging.Recover → logging → metrics → mux → auth → ratelimit → predict → batching → digits
 //
 // and the probes and /metrics pass the first two only. Read the files in this
-// order: main.go (start and shutdown), service.go (what it is made of), limit.go
-// (how much of it a client may have), predict.go, decode.go and priority.go (one
-// request), config.go (flags and environment).
+// order: main.go (start and shutdown), service.go (what it is made of), access.go
+// and login.go (who may use it), limit.go (how much of it a client may have),
+// predict.go, decode.go and priority.go (one request), config.go (flags and
+// environment).
+//
+// # Authentication
+//
+// It is off, of which the log warns, until there is a file of users or of API keys:
+//
+//	cd examples/serving
+//	go run . -auth-users testdata/users.json -auth-api-keys testdata/api-keys.json -auth-policy testdata/policy.json
+//	curl -s localhost:8080/auth/login -d '{"username": "test@example.com", "password": "password123"}'
+//	curl -s localhost:8080/predict -H "Authorization: Bearer $TOKEN" -d @testdata/seven.json
+//	curl -s localhost:8080/predict -H 'X-API-Key: sk_example-not-a-secret' -d @testdata/seven.json
+//
+// Then /predict, /models and /models/{id} need a token or a key, and the rest stays
+// open: probes and /metrics are for the cluster, which a NetworkPolicy keeps to
+// itself. Without a credential, or with a bad one, the answer is 401, and 403 to who
+// may not use the model that the route or the body names; a model that a caller may
+// not use is not told from one that there is not.
+//
+//	-auth-users        {"name": {"password": "$argon2id$…", "roles": ["analyst"], "scopes": []}}
+//	                   by: echo -n "$PASSWORD" | argon2 "$(openssl rand -hex 8)" -id -m 14 -t 2 -p 1 -e
+//	                   or: htpasswd -nbB -C 12 name "$PASSWORD", which gives name:$2y$…
+//	-auth-api-keys     [{"sha256": "…", "id": "ci-2026", "owner": "ci", "roles": ["operator"], "expires_at": "2027-01-01T00:00:00Z"}]
+//	                   by: KEY=sk_$(openssl rand -hex 32); printf %s "$KEY" | sha256sum
+//	                   They begin with sk_, and come in X-API-Key or as a bearer token.
+//	-auth-policy       package authrbac's; the actions are predict and read, the resources models
+//	-auth-signing-key  PEM, the first signs: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
+//
+// This service speaks plain HTTP: passwords, tokens and keys need TLS in front of
+// it, an ingress's or a mesh's.
+//
+// All are files, for secrets that are mounted; no secret is in a flag or a variable.
+// They are read again every -auth-reload, and one that is broken changes nothing but
+// the log. Without a signing key there is one that lasts as long as the process, of
+// which the log warns: replicas need the same, and the public keys of those before
+// behind it until their tokens have expired.
+//
+// A login gives an access token for -auth-token-ttl and a refresh token that is
+// good once, at /auth/refresh, for a day in all. /auth/logout ends both, and so
+// does another password, or none, in the users' file; another role comes with the
+// next refresh. What has been revoked is in this process's memory: of several
+// replicas, the others take an access token until it expires, and each takes a
+// refresh token once.
+//
+// A user has 10 wrong passwords a minute from one address, and an address 60 bad
+// credentials of any kind; more get 429, whoever asks from there. As many
+// passwords as half of the cores are hashed at a time, and a login that would wait
+// for longer than 2 s gets 503. A user that there is not costs as much time as one
+// that there is. Each login, each refusal and each decision of the policy is an
+// audit record in the log, "logger": "audit".
+//
+// This is enough for a small service. One with more than a few users has an identity
+// provider: its tokens need a Trust in access.go, and no file of users.
 //
 // # Rate limit
 //
@@ -20,9 +72,10 @@
 // body is read, and every answer says in RateLimit what is left. Probes, scrapes
 // and what no route takes are not counted.
 //
-// Until there is authentication, a client is an address: IPv4, or the /64 of an
-// IPv6 address. Behind proxies or a load balancer -trusted-proxies must name
-// their addresses. Otherwise all clients are one, the proxy, and share its limit.
+// A client is who has said who they are, from whatever address, or else an
+// address: IPv4, or the /64 of an IPv6 address. Behind proxies or a load balancer
+// -trusted-proxies must name their addresses. Otherwise all clients are one, the
+// proxy, and share its limit.
 //
 // Each replica counts for itself, unless -redis-url names a Redis in which they
 // share. While that does not answer within 50 ms, each replica enforces the

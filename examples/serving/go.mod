@@ -7,10 +7,12 @@ require (
 	github.com/ballast-go/ballast/ratelimit/ratelimitredis v0.0.0
 	github.com/prometheus/client_golang v1.19.1
 	github.com/redis/go-redis/v9 v9.7.3
+	golang.org/x/crypto v0.58.0
 )
 
 require (
 	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
+	github.com/golang-jwt/jwt/v5 v5.2.2 // indirect
 	golang.org/x/time v0.3.0 // indirect
 )
 

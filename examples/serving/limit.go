@@ -21,7 +21,7 @@ const maxClients = 1 << 16
 // limits is the limit of each client, which may be none.
 type limits struct {
 	limiter ratelimit.Limiter // nil: no limit
-	key     ratelimit.KeyFunc
+	key     ratelimit.KeyFunc // whoever has said who they are, or an address
 
 	shared *ratelimitredis.Limiter // nil: the limit is this process's own
 	client *redis.Client
@@ -30,7 +30,7 @@ type limits struct {
 // newLimits connects to Redis when the first request comes, and not before: a
 // Redis that is down is no reason not to start.
 func newLimits(cfg *config, registry prometheus.Registerer) (*limits, error) {
-	l := &limits{key: ratelimit.ByClientIP(cfg.trustedProxies)}
+	l := &limits{key: byCaller(ratelimit.ByClientIP(cfg.trustedProxies))}
 	if cfg.rateLimit == 0 {
 		return l, nil
 	}

@@ -119,7 +119,7 @@ func (s *service) server(h http.Handler) *http.Server {
 	}
 }
 
-// close ends the batchers, then the checks and the limit.
+// close ends the batchers, then the checks, the limit and what watches files.
 func (s *service) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -133,7 +133,7 @@ func (s *service) close() error {
 	if s.limits != nil { // likewise
 		errs = append(errs, s.limits.close(ctx))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.access.close(ctx))...)
 }
 
 // perWrite gives each write a deadline of its own, so that a stream may last

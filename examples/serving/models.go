@@ -24,12 +24,15 @@ func (s *service) info(m *model) modelInfo {
 	return modelInfo{m.net.ID(), m.net.ID() == s.cfg.defaultModel, m.net.Widths(), m.net.Parameters(), m.net.Kernel(), m.accuracy.Load()}
 }
 
-func (s *service) listModels(w http.ResponseWriter, _ *http.Request) {
+func (s *service) listModels(w http.ResponseWriter, r *http.Request) {
 	var list struct {
 		Models []modelInfo `json:"models"`
 	}
+	list.Models = []modelInfo{}
 	for _, id := range digits.IDs() {
-		list.Models = append(list.Models, s.info(s.models[id]))
+		if s.access.shows(r, id) {
+			list.Models = append(list.Models, s.info(s.models[id]))
+		}
 	}
 	writeJSON(w, list)
 }
@@ -46,6 +49,9 @@ func (s *service) showModel(w http.ResponseWriter, r *http.Request) {
 func (s *service) index(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintf(w, index, digits.InputSize, digits.Side, s.cfg.maxRows, s.cfg.defaultModel)
+	if s.access != nil && s.access.issuer != nil {
+		fmt.Fprint(w, authIndex)
+	}
 }
 
 const index = `Ballast serves networks that read handwritten digits.
@@ -59,6 +65,12 @@ GET  /models/{id}  one of them
 GET  /health       {"status":"healthy"} when ready
 GET  /startupz     started?   GET /readyz  ready?   GET /livez  alive?
 GET  /metrics      for Prometheus
+`
+
+const authIndex = `POST /auth/login    {"username": "…", "password": "…"}: tokens
+POST /auth/refresh  {"refresh_token": "…"}: new tokens; each is good once
+POST /auth/logout   ends the token's session
+GET  /.well-known/jwks.json  the keys that tokens are signed by
 `
 
 // registerBatchers shows what the models' batchers do. Their name is the

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ballast-go/ballast/auth"
 	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
 	"github.com/ballast-go/ballast/logging"
@@ -33,6 +34,12 @@ func (s *service) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	if req.modelID == "" {
 		req.modelID = s.cfg.defaultModel
+	}
+	// Before anything else is said of the model: who may not use it need not learn
+	// whether there is one.
+	if err := s.access.check(r, "predict", req.modelID); err != nil {
+		auth.WriteError(w, r, err)
+		return
 	}
 	m, ok := s.models[req.modelID]
 	if !ok {

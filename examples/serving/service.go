@@ -30,6 +30,7 @@ type service struct {
 	metrics  *metrics.Metrics
 	health   *health.Health
 	limits   *limits // nil until assembled
+	access   *access // nil: everybody may do everything
 	models   map[string]*model
 	draining atomic.Bool
 
@@ -60,6 +61,9 @@ func (s *service) assemble() error {
 		return err
 	}
 	if s.limits, err = newLimits(s.cfg, registry); err != nil {
+		return err
+	}
+	if s.access, err = newAccess(s.cfg, s.log, s.logger); err != nil {
 		return err
 	}
 	held, err := digits.HeldOut()
@@ -108,12 +112,20 @@ func (s *service) handler() http.Handler { return s.chain(s.api()) }
 
 func (s *service) api() http.Handler {
 	api := http.NewServeMux()
-	// The limit is behind the mux, so that who is over it is counted by the route
-	// that it asked for. What no route takes costs nothing to refuse.
+	// Who calls and the limit are asked about behind the mux, so that who is turned
+	// away is counted by the route that it asked for. What no route takes costs
+	// nothing to refuse.
+	known := func(h http.HandlerFunc) http.Handler { return s.access.require(s.limits.each(h)) }
 	api.Handle("GET /{$}", s.limits.each(s.index))
-	api.Handle("POST /predict", s.limits.each(s.predict))
-	api.Handle("GET /models", s.limits.each(s.listModels))
-	api.Handle("GET /models/{id}", s.limits.each(s.showModel))
+	api.Handle("POST /predict", known(s.predict))
+	api.Handle("GET /models", known(s.listModels))
+	api.Handle("GET /models/{id}", known(s.access.reads(s.showModel)))
+	if s.access != nil && s.access.issuer != nil {
+		api.Handle("POST /auth/login", s.limits.each(s.access.login))
+		api.Handle("POST /auth/refresh", s.limits.each(s.access.refresh))
+		api.Handle("POST /auth/logout", known(s.access.logout))
+		api.Handle("GET /.well-known/jwks.json", s.limits.each(s.access.issuer.JWKSHandler().ServeHTTP))
+	}
 	return withProblems(api)
 }
 
