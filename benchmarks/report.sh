@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Writes the benchmark report to standard output, in parts: "medians", every
 # benchmark of every module, COUNT times each (benchstat); "batching",
-# "ratelimit", "breaker" and "retry", those packages beside their peers.
+# "ratelimit", "breaker", "retry" and "auth", those packages beside their peers.
 #
 #	benchmarks/report.sh COUNT [PART...]
 #
@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 count=${1:?how many runs of each benchmark}
 shift
-parts=(medians batching ratelimit breaker retry)
+parts=(medians batching ratelimit breaker retry auth)
 wanted=" ${*:-${parts[*]}} "
 for name in $wanted; do
 	case " ${parts[*]} " in
@@ -69,6 +69,15 @@ retry() {
 	stamp "Retries and hedges, beside their peers"
 	printf '\nLibraries (how each is set up: benchmarks/retry):\n\n'
 	versions benchmarks/retry
+	echo
+	cat "$tmp/text"
+}
+
+auth() {
+	(cd benchmarks/auth && go run ./cmd/report > "$tmp/text")
+	stamp "Authentication and authorization, beside their peers"
+	printf '\nLibraries (how each is set up: benchmarks/auth):\n\n'
+	versions benchmarks/auth
 	echo
 	cat "$tmp/text"
 }

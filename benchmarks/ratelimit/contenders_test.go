@@ -25,6 +25,9 @@ func TestEveryContender(t *testing.T) {
 			}
 			for _, c := range table.Contenders {
 				s, err := table.turn(c, time.Millisecond)
+				if err == nil && s.Ops < table.Batch { // a slow machine
+					s, err = table.turn(c, time.Second)
+				}
 				if err != nil || s.Ops < table.Batch {
 					t.Errorf("%s: %d operations, %v", c.Name, s.Ops, err)
 				}
