@@ -37,9 +37,12 @@ func members(data []byte, each func(name string, value json.RawMessage) error) e
 			return err
 		}
 	}
-	_, err := dec.Token() // the closing brace
-	if err == nil {
+	// At the end of what was cut short the error is io.EOF, too.
+	end, err := dec.Token()
+	if err == nil && end == json.Delim('}') {
 		_, err = dec.Token()
+	} else {
+		err = io.ErrUnexpectedEOF
 	}
 	if err != io.EOF {
 		return fmt.Errorf("is no JSON object alone at byte %d", dec.InputOffset())

@@ -151,7 +151,7 @@ func TestExampleFiles(t *testing.T) {
 
 // members never accepts what encoding/json does not, nor what has a name twice.
 func FuzzMembers(f *testing.F) {
-	for _, s := range []string{`{}`, `{"a": 1, "b": [{}]}`, `{"a": 1, "a": 2}`, `{"a": 1} {}`, `{"a"`} {
+	for _, s := range []string{`{}`, `{"a": 1, "b": [{}]}`, `{"a": 1, "a": 2}`, `{"a": 1} {}`, `{"a"`, `{`, `{"a": 1`, `{"a": 1,`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
