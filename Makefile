@@ -79,7 +79,8 @@ standalone: ## test each module by itself, at the lowest versions that it asks f
 	@for dir in $(MODULES); do echo "standalone $${dir#$(CURDIR)}/"; (cd $$dir && GOWORK=off go test ./...) || exit 1; done
 
 latest: ## test what is released with the latest version of everything it requires
-	@tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
+	@export BALLAST_VECTORS="$${BALLAST_VECTORS:-$(CURDIR)/../shared/vectors}"; \
+	tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && \
 	git ls-files -z --cached --others --exclude-standard > "$$tmp/files" && \
 	tar --null -cf "$$tmp/tree.tar" -T "$$tmp/files" && tar -xf "$$tmp/tree.tar" -C "$$tmp" && \
 	for dir in $(RELEASED); do \
