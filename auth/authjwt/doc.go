@@ -53,7 +53,7 @@
 // # Errors
 //
 //	auth.ErrNoCredential   no token, or none with two dots
-//	auth.ErrInvalid        not good; auth.Error.Reason says why, in here only
+//	auth.ErrInvalid        not good, or too long; auth.Error.Reason says why, in here only
 //	auth.ErrExpired        was good until its exp
 //	auth.ErrUnavailable    the keys are not to be had
 //	ctx's own              it ended while keys were waited for

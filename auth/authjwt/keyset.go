@@ -28,7 +28,8 @@ type keyName struct{ id, alg string }
 // NewKeySet returns a set of keys: at least one and at most 256. One given twice
 // counts once; two that differ must not have the same ID and Algorithm. Shared
 // secrets and public keys do not go into one set, for what is public must not be
-// found where a secret is looked for: give each a [Trust] of its own. All errors
+// found where a secret is looked for: give each a [Trust] of its own. A token
+// without a kid is tried with the first four keys of its algorithm. All errors
 // come at once, and none has a key in it.
 func NewKeySet(keys ...Key) (*KeySet, error) {
 	if len(keys) == 0 {

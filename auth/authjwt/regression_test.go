@@ -253,3 +253,39 @@ func TestForgedTokenCostsOneCheckASet(t *testing.T) {
 		t.Errorf("%v, after %d checks", err, n)
 	}
 }
+
+// Issuers may share keys, each behind a source of its own, as Entra's v1 and v2 do: that
+// the other one has a new key already is no reason not to ask the token's own for it.
+func TestSharedKeyThatOneSourceLacks(t *testing.T) {
+	down := &auth.Error{Cause: auth.ErrUnavailable}
+	for name, before := range map[string]*KeySet{"nothing": nil, "an older set": testSet(t, "EdDSA")} {
+		for _, want := range []error{nil, down} {
+			first, own := testTrust(t), testTrust(t)
+			first.Issuers = []string{"another"}
+			asked := 0
+			s := &source{set: before}
+			s.refresh = func(context.Context, *KeySet, string) (*KeySet, error) {
+				if asked++; want != nil {
+					return nil, want
+				}
+				s.set = testSet(t)
+				return s.set, nil
+			}
+			own.Keys = s
+			for _, trusts := range [][]Trust{{first, own}, {own, first}} {
+				s.set, asked = before, 0
+				v := newVerifier(t, Config{Trust: trusts})
+				if _, err := authenticate(t, v, good(t), at); !errors.Is(err, want) || asked != 1 {
+					t.Errorf("%s: %v, want %v, asked %d times", name, err, want, asked)
+				}
+				// Its own issuer's word on a token is the last, and nobody's token asks for keys.
+				for _, claims := range []members{{"iss": "another", "exp": at.Unix() - 60}, {"iss": "nobody"}} {
+					s.set, asked = before, 0
+					if _, err := authenticate(t, v, sign(t, "ES256", goodHeader, goodClaims.with(claims)), at); !errors.Is(err, auth.ErrInvalid) || asked != 0 {
+						t.Errorf("%s: %v: %v, asked %d times", name, claims, err, asked)
+					}
+				}
+			}
+		}
+	}
+}

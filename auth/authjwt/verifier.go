@@ -75,9 +75,10 @@ func New(cfg Config) (*Verifier, error) {
 // Authenticate returns whom c's token proves.
 //
 // A token that is no compact JWS, and no token, is an [auth.ErrNoCredential];
-// one that is not good an [auth.ErrInvalid], or [auth.ErrExpired], which is one
-// too; [auth.ErrUnavailable] means that the keys are not to be had. ctx bounds
-// how long it waits for keys; its error is returned as it is.
+// one that is not good or too long, dots or not, an [auth.ErrInvalid], or
+// [auth.ErrExpired], which is one too; [auth.ErrUnavailable] means that
+// the keys are not to be had. ctx bounds how long it waits for keys; its error is
+// returned as it is.
 func (v *Verifier) Authenticate(ctx context.Context, c auth.Credentials) (*auth.Principal, error) {
 	if c.Token == "" {
 		return nil, auth.ErrNoCredential
@@ -208,6 +209,8 @@ type attempt struct {
 
 // known tries the keys at hand. It returns errUnknownKey if none is good and a
 // trust has none of that name. Another one may have: issuers do not agree on names.
+// Issuers may also share keys, as Entra's v1 and v2 do: that one of them has the key
+// already is no reason to refuse another's token before its own source was asked.
 func (a *attempt) known() (*auth.Principal, error) {
 	lacking := false
 	for _, t := range a.v.trusts {
@@ -226,10 +229,15 @@ func (a *attempt) known() (*auth.Principal, error) {
 			a.refusal = err
 		}
 	}
-	if lacking && a.last == nil {
+	if lacking && (a.last == nil || a.refusal == errIssuer && a.v.trustsIssuer(a.claims)) {
 		return nil, errUnknownKey
 	}
 	return nil, a.refusal
+}
+
+// trustsIssuer reports whether claims are those of an issuer that v trusts.
+func (v *Verifier) trustsIssuer(claims map[string]any) bool {
+	return slices.ContainsFunc(v.trusts, func(t *trust) bool { return t.names(claims) })
 }
 
 var (
