@@ -45,7 +45,8 @@ type access struct {
 	may    auth.Authorizer // policy, audited
 
 	users   atomic.Pointer[users]
-	issuer  *authjwt.Issuer // nil: nobody logs in
+	issuer  *authjwt.Issuer    // nil: nobody logs in
+	tokens  auth.Authenticator // knows issuer's
 	revoked *authjwt.RevocationList
 	keys    *auth.APIKeys // nil: there are none
 	hashing chan struct{} // has room for those who hash a password
@@ -171,7 +172,8 @@ func (a *access) newTokens() (auth.Authenticator, []*file, error) {
 		Trust:       []authjwt.Trust{{Issuers: []string{a.cfg.authIssuer}, Audiences: []string{audience}, Keys: a.issuer.Keys()}},
 		Revocations: a.revoked,
 	})
-	return verifier, files, err
+	a.tokens = current{verifier, &a.users}
+	return a.tokens, files, err
 }
 
 func (a *access) replaceSigningKeys(content []byte) error {
@@ -191,8 +193,9 @@ func (a *access) replaceKeys(content []byte) error {
 }
 
 // replaceUsers also ends the sessions and tokens of users who are gone, or have
-// another password: whoever changes one may have a reason. Other roles come with
-// the next refresh.
+// another password: whoever changes one may have a reason. See current, which
+// does so in the other replicas, too; this is for users who come back with the
+// password that they had. Other roles come with the next refresh.
 func (a *access) replaceUsers(content []byte) error {
 	next, err := parseUsers(content)
 	if err != nil {

@@ -57,9 +57,16 @@ func (a *access) login(w http.ResponseWriter, r *http.Request) {
 	default:
 		a.giveBack(r, key)
 		a.auditLogin(r, name, "")
-		tokens, err := a.issuer.Mint(authjwt.MintRequest{Subject: name, Roles: one.roles, Scopes: one.scopes})
+		tokens, err := a.mint(name, one)
 		writeTokens(w, r, tokens, err)
 	}
+}
+
+// mint begins a session of the user of that name.
+func (a *access) mint(name string, one user) (authjwt.Tokens, error) {
+	return a.issuer.Mint(authjwt.MintRequest{
+		Subject: name, Roles: one.roles, Scopes: one.scopes, Claims: map[string]any{stampClaim: one.stamp},
+	})
 }
 
 // verify waits for its turn: however many log in, only so many hash.
@@ -90,6 +97,9 @@ func (a *access) refresh(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	tokens, err := a.issuer.Refresh(r.Context(), token)
+	if err == nil { // a session of before the password was changed gives tokens that are good for nothing
+		_, err = a.tokens.Authenticate(r.Context(), auth.Credentials{Token: tokens.AccessToken})
+	}
 	if errors.Is(err, auth.ErrInvalid) {
 		a.failed(r)
 		a.audit.Audit(r.Context(), "auth.refresh", slog.String("reason", err.Error()), slog.String("remote", r.RemoteAddr))

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -115,6 +116,44 @@ func TestHashingIsBounded(t *testing.T) {
 		c.mustLogin("alice")
 		for range cap(c.s.access.hashing) - 1 {
 			<-c.s.access.hashing
+		}
+	})
+}
+
+// A password that was changed ends what began with the one before, in a replica
+// that knows of no change, too, and also for a login that is under way.
+func TestAnotherPasswordEndsSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := &secured{t: t, dir: t.TempDir()}
+		key := dir.write("key.pem", pemOf(t, "PRIVATE KEY", newTestKey(t)))
+		c := newSecured(t, "-auth-signing-key", key)
+		alice, olga := c.mustLogin("alice"), c.mustLogin("olga")
+		_, olga = c.tokens(c.do("POST", "/auth/refresh", `{"refresh_token": "`+olga.Refresh+`"}`))
+		underWay, ok, err := c.s.access.verify(httptest.NewRequest("POST", "/auth/login", nil), "alice", "password of alice")
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+
+		changed := strings.Replace(usersFile("alice:analyst", "olga:operator"), cheapHash("password of alice"), cheapHash("another"), 1)
+		late := newSecured(t, "-auth-signing-key", key, "-auth-users", dir.write("users.json", changed))
+		late.predict(401, digits.Small, bearer(alice.Access)...)
+		late.predict(200, digits.Small, bearer(olga.Access)...)
+		for token, want := range map[string]int{alice.Refresh: 401, olga.Refresh: 200} {
+			if resp := late.do("POST", "/auth/refresh", `{"refresh_token": "`+token+`"}`); resp.StatusCode != want {
+				t.Errorf("refresh: %d, not %d", resp.StatusCode, want)
+			}
+		}
+
+		c.write("users.json", changed)
+		<-time.After(11 * time.Second)
+		synctest.Wait()
+		tokens, err := c.s.access.mint("alice", underWay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.predict(401, digits.Small, bearer(tokens.AccessToken)...)
+		if resp, _ := c.login("alice", "another"); resp.StatusCode != 200 {
+			t.Errorf("the new password: %d", resp.StatusCode)
 		}
 	})
 }
