@@ -231,7 +231,7 @@ func (a *access) require(next http.Handler) http.Handler {
 	return auth.Middleware(a.who, auth.MiddlewareConfig{
 		Realm:  realm,
 		Admit:  a.admit,
-		Failed: func(r *http.Request, _ error) { a.failed(r) },
+		Failed: a.failed,
 		Audit:  a.audit,
 	})(next)
 }

@@ -142,6 +142,23 @@ func TestBadCredentialsAreLimited(t *testing.T) {
 	})
 }
 
+// A client that has not noticed that its token has expired guesses nothing.
+func TestExpiredCredentialsAreNoGuesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newSecured(t, "-rate-limit=0")
+		alice := c.mustLogin("alice")
+		<-time.After(25 * time.Hour)
+		for range maxFailures + 1 {
+			c.predict(401, digits.Small, bearer(alice.Access)...)
+			if resp := c.do("POST", "/auth/refresh", `{"refresh_token": "`+alice.Refresh+`"}`); resp.StatusCode != 401 {
+				t.Fatalf("refresh: %d", resp.StatusCode)
+			}
+		}
+		c.mustLogin("alice")
+		c.predict(200, digits.Small, "X-API-Key", c.key)
+	})
+}
+
 // Files that change are in force without a restart, and those that are broken
 // change nothing.
 func TestHotReload(t *testing.T) {

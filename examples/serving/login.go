@@ -50,7 +50,7 @@ func (a *access) login(w http.ResponseWriter, r *http.Request) {
 		a.giveBack(r, key)
 		auth.WriteError(w, r, err)
 	case !ok:
-		a.failed(r)
+		a.failed(r, auth.ErrInvalid)
 		a.auditLogin(r, name, "wrong")
 		w.Header().Set("WWW-Authenticate", `Bearer realm="`+realm+`"`)
 		writeProblem(w, errWrong)
@@ -101,7 +101,7 @@ func (a *access) refresh(w http.ResponseWriter, r *http.Request) {
 		_, err = a.tokens.Authenticate(r.Context(), auth.Credentials{Token: tokens.AccessToken})
 	}
 	if errors.Is(err, auth.ErrInvalid) {
-		a.failed(r)
+		a.failed(r, err)
 		a.audit.Audit(r.Context(), "auth.refresh", slog.String("reason", err.Error()), slog.String("remote", r.RemoteAddr))
 	}
 	writeTokens(w, r, tokens, err)
@@ -148,8 +148,13 @@ func (a *access) admit(r *http.Request) error {
 	return &ratelimit.LimitedError{Decision: d}
 }
 
-// failed counts a bad credential.
-func (a *access) failed(r *http.Request) { _ = a.failures.Return(r.Context(), a.clientOf(r), -1) }
+// failed counts a bad credential. One that has expired is not, as it was good: a
+// client that has not noticed must not keep out those who share its address.
+func (a *access) failed(r *http.Request, err error) {
+	if !errors.Is(err, auth.ErrExpired) {
+		_ = a.failures.Return(r.Context(), a.clientOf(r), -1)
+	}
+}
 
 // auditLogin writes an attempt down. What is no user's name is left out: it may be
 // a password, in the wrong field.
