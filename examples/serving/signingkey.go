@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -19,12 +20,16 @@ import (
 // quote nothing.
 func parseSigningKeys(data []byte) ([]authjwt.SigningKey, error) {
 	var keys []authjwt.SigningKey
+	// pem.Decode passes over a block that was cut short, and with it a key that
+	// tokens in use are signed by.
+	begun, whole := bytes.Count(data, []byte("-----B")), 0
 	for {
 		block, rest := pem.Decode(data)
 		if block == nil {
 			break
 		}
 		data = rest
+		whole++
 		if block.Type == "EC PARAMETERS" { // openssl ecparam writes it before the key
 			continue
 		}
@@ -33,6 +38,9 @@ func parseSigningKeys(data []byte) ([]authjwt.SigningKey, error) {
 			return nil, fmt.Errorf("PEM block %d: %w", len(keys)+1, err)
 		}
 		keys = append(keys, signingKey(key))
+	}
+	if begun != whole {
+		return nil, fmt.Errorf("%d of %d PEM blocks are not whole", begun-whole, begun)
 	}
 	if len(keys) == 0 {
 		return nil, errors.New("there is no key in PEM")

@@ -105,6 +105,8 @@ func TestParseSigningKeys(t *testing.T) {
 		"RSA":           {pemOf(t, "PRIVATE KEY", rsaKey), "RS256", 1},
 		"RSA, PKCS #1":  {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), "RS256", 1},
 		"with another":  {"some text\n" + pemOf(t, "PRIVATE KEY", ed) + pemOf(t, "PUBLIC KEY", ec.Public()), "", 2},
+		"cut":           {pemOf(t, "PRIVATE KEY", ed) + pemOf(t, "PUBLIC KEY", ec.Public())[:100], "", 0},
+		"cut, and more": {pemOf(t, "PRIVATE KEY", ed) + pemOf(t, "PUBLIC KEY", ec.Public())[:100] + "\n" + pemOf(t, "PUBLIC KEY", ed.Public()), "", 0},
 		"public only":   {pemOf(t, "PUBLIC KEY", ec.Public()), "", 0},
 		"public first":  {pemOf(t, "PUBLIC KEY", ec.Public()) + pemOf(t, "PRIVATE KEY", ed), "", 0},
 		"none":          {"", "", 0},
