@@ -87,26 +87,19 @@ func (a *access) assemble() (files []*file, err error) {
 	if a.failures, err = ratelimit.New(ratelimit.Config{Limit: ratelimit.PerMinute(maxFailures), MaxKeys: maxClients}); err != nil {
 		return nil, err
 	}
-	if err := a.newPolicy(); err != nil {
-		return nil, err
-	}
+	// Each of the files may be wrong, and each is said.
+	errs := []error{a.newPolicy()}
 	var all []auth.Authenticator
 	if a.cfg.authUsers != "" {
 		tokens, watched, err := a.newTokens()
-		if err != nil {
-			return nil, err
-		}
-		all, files = append(all, tokens), append(files, watched...)
+		errs, all, files = append(errs, err), append(all, tokens), append(files, watched...)
 	}
 	if a.cfg.authAPIKeys != "" {
-		if a.keys, err = auth.NewAPIKeys(auth.APIKeysConfig{Prefix: keyPrefix}); err != nil {
-			return nil, err
-		}
-		watched := &file{path: a.cfg.authAPIKeys, apply: a.replaceKeys}
-		if err := watched.load(); err != nil {
-			return nil, err
-		}
-		all, files = append(all, a.keys), append(files, watched)
+		watched, err := a.newKeys()
+		errs, all, files = append(errs, err), append(all, a.keys), append(files, watched)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	a.who = auth.First(all...)
 	return files, nil
@@ -120,7 +113,7 @@ func (a *access) newPolicy() (err error) {
 		a.log.Warn("there is no -auth-policy: whoever is authenticated may use every model")
 	}
 	if a.policy, err = authrbac.New(cfg); err != nil {
-		return err
+		return fmt.Errorf("-auth-policy: %w", err)
 	}
 	a.may = auth.Audited(a.policy, a.audit)
 	return nil
@@ -134,12 +127,18 @@ func (a *access) logPolicy(err error) {
 	a.log.Info("reloaded", "file", a.cfg.authPolicy)
 }
 
+func (a *access) newKeys() (watched *file, err error) {
+	if a.keys, err = auth.NewAPIKeys(auth.APIKeysConfig{Prefix: keyPrefix}); err != nil {
+		return nil, err
+	}
+	watched = &file{path: a.cfg.authAPIKeys, apply: a.replaceKeys}
+	return watched, watched.load()
+}
+
 // newTokens makes what logs users in, and returns what knows their tokens.
 func (a *access) newTokens() (auth.Authenticator, []*file, error) {
 	userFile := &file{path: a.cfg.authUsers, apply: a.replaceUsers}
-	if err := userFile.load(); err != nil {
-		return nil, nil, err
-	}
+	errUsers := userFile.load()
 	var err error
 	if a.revoked, err = authjwt.NewRevocationList(authjwt.RevocationListConfig{}); err != nil {
 		return nil, nil, err
@@ -151,19 +150,18 @@ func (a *access) newTokens() (auth.Authenticator, []*file, error) {
 	}
 	if a.cfg.authSigningKey == "" {
 		a.log.Warn("there is no -auth-signing-key: tokens are good until this process ends, and for no other replica")
-		if cfg.Keys, err = newSigningKey(); err != nil {
-			return nil, nil, err
-		}
+		cfg.Keys, err = newSigningKey()
 	} else {
 		keyFile := &file{path: a.cfg.authSigningKey, apply: func(content []byte) (err error) {
 			cfg.Keys, err = parseSigningKeys(content)
 			return err
 		}}
-		if err := keyFile.load(); err != nil {
-			return nil, nil, err
-		}
+		err = keyFile.load()
 		keyFile.apply = a.replaceSigningKeys
 		files = append(files, keyFile)
+	}
+	if err := errors.Join(errUsers, err); err != nil {
+		return nil, nil, err
 	}
 	if a.issuer, err = authjwt.NewIssuer(cfg); err != nil {
 		return nil, nil, err

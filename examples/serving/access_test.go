@@ -293,7 +293,22 @@ func TestBadAuthFiles(t *testing.T) {
 			}
 		})
 	}
-	_, err := parseConfig([]string{"-auth-policy=x", "-auth-signing-key=y", "-auth-issuer=none", "-auth-token-ttl=2h"}, nil, io.Discard)
+	bad := file("{ bad")
+	cfg, err := parseConfig([]string{"-auth-users", bad, "-auth-api-keys", bad, "-auth-policy", bad, "-auth-signing-key", bad}, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = newService(cfg, io.Discard)
+	for _, want := range []string{"is no JSON", "-auth-policy: authrbac", "ParseAPIKeys", "no key in PEM"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing from %v", want, err)
+		}
+	}
+	_, err = parseConfig([]string{"-auth-token-ttl=1500ms"}, nil, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "1.5s is not in whole seconds") {
+		t.Errorf("-auth-token-ttl: %v", err)
+	}
+	_, err = parseConfig([]string{"-auth-policy=x", "-auth-signing-key=y", "-auth-issuer=none", "-auth-token-ttl=2h"}, nil, io.Discard)
 	for _, want := range []string{"SERVING_AUTH_POLICY: it needs", "SERVING_AUTH_SIGNING_KEY: it needs", `"none" is no URI`, "SERVING_AUTH_TOKEN_TTL"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing from %v", want, err)

@@ -105,6 +105,9 @@ func (c *config) checkAuth() (errs []error) {
 	if c.authPolicy != "" && !c.authenticates() {
 		errs = append(errs, fmt.Errorf("-auth-policy or %s: it needs -auth-users or -auth-api-keys", variable("auth-policy")))
 	}
+	if c.authTokenTTL%time.Second != 0 {
+		errs = append(errs, fmt.Errorf("-auth-token-ttl or %s: %v is not in whole seconds", variable("auth-token-ttl"), c.authTokenTTL))
+	}
 	if c.authSigningKey != "" && c.authUsers == "" {
 		errs = append(errs, fmt.Errorf("-auth-signing-key or %s: it needs -auth-users", variable("auth-signing-key")))
 	}
