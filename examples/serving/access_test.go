@@ -213,8 +213,16 @@ func TestHotReload(t *testing.T) {
 		reloaded()
 		reloaded()
 		c.predict(200, digits.Small, "X-API-Key", next)
+		for range 2 { // each time that it goes is said
+			c.write("keys.json", keysFile(next))
+			reloaded()
+			if err := os.Remove(filepath.Join(c.dir, "keys.json")); err != nil {
+				t.Fatal(err)
+			}
+			reloaded()
+		}
 		log := c.log.String()
-		if n := strings.Count(log, "what was before stays in force"); n != 4 {
+		if n := strings.Count(log, "what was before stays in force"); n != 6 {
 			t.Errorf("%d complaints in the log: %s", n, log)
 		}
 		for _, secret := range []string{"sk_secret", "hunter2", cheapHash("password of bob")} {

@@ -33,7 +33,8 @@ const (
 )
 
 // maxBcryptPassword is all that bcrypt looks at. Longer passwords match nothing:
-// they would all be one.
+// they would all be one. So do those with a zero byte, which bcrypt puts behind a
+// password before it repeats the two: "p" and "p\x00p" would be one.
 const maxBcryptPassword = 72
 
 // parsePasswordHash reads what `htpasswd -B` and `argon2 -id -e` write. Its errors
@@ -85,5 +86,6 @@ func (h passwordHash) matches(password string) bool {
 		return subtle.ConstantTimeCompare(got, a.hash) == 1
 	}
 	cut := password[:min(len(password), maxBcryptPassword)]
-	return bcrypt.CompareHashAndPassword(h.bcrypt, []byte(cut)) == nil && len(cut) == len(password)
+	right := bcrypt.CompareHashAndPassword(h.bcrypt, []byte(cut)) == nil
+	return right && len(cut) == len(password) && !strings.Contains(password, "\x00")
 }

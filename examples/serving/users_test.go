@@ -26,7 +26,7 @@ func TestPasswordHashes(t *testing.T) {
 		wrong       []string
 	}{
 		"argon2id":    {cheapHash("p"), "p", []string{"", "P", "p ", "pp"}},
-		"bcrypt":      {bcryptHash(t, "p"), "p", []string{"", "P", "p ", "pp"}},
+		"bcrypt":      {bcryptHash(t, "p"), "p", []string{"", "P", "p ", "pp", "p\x00p"}},
 		"htpasswd's":  {"$2y" + bcryptHash(t, "p")[3:], "p", []string{"q"}},
 		"72 bytes":    {bcryptHash(t, long), long, []string{long + "x", long[1:]}},
 		"argon2, 100": {cheapHash(long + long), long + long, []string{long}},

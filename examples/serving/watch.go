@@ -40,7 +40,9 @@ func (f *file) load() error {
 // reload applies the file if it has changed, and logs what came of it, once.
 func (f *file) reload(log *slog.Logger) {
 	content, err := readFile(f.path)
-	if err == nil {
+	if err != nil {
+		f.last = [sha256.Size]byte{} // that it is back will be said, and if it goes again
+	} else {
 		sum := sha256.Sum256(content)
 		if sum == f.last {
 			return
