@@ -20,7 +20,11 @@
 //
 //	cd examples/serving
 //	go run . -auth-users testdata/users.json -auth-api-keys testdata/api-keys.json -auth-policy testdata/policy.json
-//	curl -s localhost:8080/auth/login -d '{"username": "test@example.com", "password": "password123"}'
+//
+// and in another terminal, in the same folder:
+//
+//	TOKEN=$(curl -s localhost:8080/auth/login -d '{"username": "test@example.com", "password": "password123"}' |
+//		sed 's/.*"access_token":"\([^"]*\)".*/\1/')
 //	curl -s localhost:8080/predict -H "Authorization: Bearer $TOKEN" -d @testdata/seven.json
 //	curl -s localhost:8080/predict -H 'X-API-Key: sk_example-not-a-secret' -d @testdata/seven.json
 //
@@ -50,15 +54,16 @@
 //
 // A login gives an access token for -auth-token-ttl and a refresh token that is
 // good once, at /auth/refresh, for a day in all. /auth/logout ends both, and so
-// does another password, or none, in the users' file; another role comes with the
-// next refresh. What has been revoked is in this process's memory: of several
-// replicas, the others take an access token until it expires, and each takes a
-// refresh token once.
+// does another password, or none, in the users' file, in every replica that has
+// read it; another role comes with the next refresh. Who has logged out is in this
+// process's memory: of several replicas, the others take an access token until it
+// expires, and each takes a refresh token once.
 //
 // A user has 10 wrong passwords a minute from one address, and an address 60 bad
-// credentials of any kind; more get 429, whoever asks from there. As many
-// passwords as half of the cores are hashed at a time, and a login that would wait
-// for longer than 2 s gets 503. A user that there is not costs as much time as one
+// credentials of any kind but those that have expired; more get 429, whoever asks
+// from there. Who guesses from many addresses has as many times that. As many
+// passwords as half of the cores are hashed at a time, each in the memory that its
+// hash says, and a login that would wait for longer than 2 s gets 503. A user that there is not costs as much time as one
 // that there is. Each login, each refusal and each decision of the policy is an
 // audit record in the log, "logger": "audit".
 //

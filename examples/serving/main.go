@@ -42,7 +42,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		fmt.Fprintf(stderr, "serving: %v\n", errors.Join(err, listener.Close()))
 		return 1
 	}
-	fmt.Fprintf(stderr, banner, listener.Addr())
+	text := banner
+	if cfg.authenticates() {
+		text = authBanner
+	}
+	fmt.Fprintf(stderr, text, listener.Addr())
 	if err := s.serve(ctx, listener); err != nil {
 		s.log.Error("stopped", "error", err)
 		return 1
@@ -55,6 +59,17 @@ const banner = `Serving handwritten digits on http://%[1]v. Try, from the reposi
 
   curl -s %[1]v/predict -d @examples/serving/testdata/seven.json
   curl -s %[1]v/models
+  curl -s %[1]v/readyz
+  curl -s %[1]v/metrics | grep -E 'http_requests_total|batching_'
+
+Ctrl-C drains and stops.
+
+`
+
+// authBanner is for a service that wants to know who calls.
+const authBanner = `Serving handwritten digits on http://%[1]v to callers that it knows. Try
+
+  curl -s %[1]v
   curl -s %[1]v/readyz
   curl -s %[1]v/metrics | grep -E 'http_requests_total|batching_'
 
