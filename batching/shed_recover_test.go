@@ -110,6 +110,7 @@ func TestLateRunSheds(t *testing.T) {
 		}
 		d.slower.Store(100)
 		stuck.wants(t, 2)
+		synctest.Wait() // its caller may be awake before its instance is done
 		start(b, 3).wants(t, 6)
 		closeBatcher(t, b)
 	})
