@@ -42,15 +42,15 @@ func writeError(w http.ResponseWriter, r *http.Request, err error, realm string)
 	}
 	switch {
 	case errors.Is(err, ErrAmbiguous):
-		unauthorized(w, realm, "invalid_request", "The request has more than one credential.", "ambiguous-credential")
+		unauthorized(w, r, realm, "invalid_request", "The request has more than one credential.", "ambiguous-credential")
 	case errors.Is(err, ErrInvalid):
-		unauthorized(w, realm, "invalid_token", "The credential is not valid.", "invalid-credential")
+		unauthorized(w, r, realm, "invalid_token", "The credential is not valid.", "invalid-credential")
 	case errors.Is(err, ErrNoCredential):
-		unauthorized(w, realm, "", "The request has no credential.", "no-credential")
+		unauthorized(w, r, realm, "", "The request has no credential.", "no-credential")
 	case errors.Is(err, ErrForbidden):
-		forbid(w, realm, err)
+		forbid(w, r, realm, err)
 	case errors.Is(err, ErrPath):
-		problem.Write(w, http.StatusBadRequest, "The path of the request is ambiguous.", "ambiguous-path", 0)
+		problem.Write(w, r, http.StatusBadRequest, "The path of the request is ambiguous.", "ambiguous-path", 0)
 	default:
 		writeFailure(w, r, err)
 	}
@@ -71,31 +71,31 @@ func writeFailure(w http.ResponseWriter, r *http.Request, err error) {
 	unavailable := errors.Is(err, ErrUnavailable)
 	switch {
 	case limited && known && !unavailable:
-		problem.Write(w, http.StatusTooManyRequests, tooMany, "rate-limited", delay)
+		problem.Write(w, r, http.StatusTooManyRequests, tooMany, "rate-limited", delay)
 	case unavailable, retryable:
-		problem.Write(w, http.StatusServiceUnavailable, "The credential cannot be checked at the moment.", "auth-unavailable", max(time.Second, delay))
+		problem.Write(w, r, http.StatusServiceUnavailable, "The credential cannot be checked at the moment.", "auth-unavailable", max(time.Second, delay))
 	case errors.Is(err, context.DeadlineExceeded):
-		problem.Write(w, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
+		problem.Write(w, r, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
 	case errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled):
-		problem.Write(w, statusClientGone, "The client closed the request.", "", 0)
+		problem.Write(w, r, statusClientGone, "The client closed the request.", "", 0)
 	case limited:
-		problem.Write(w, http.StatusTooManyRequests, tooMany, "rate-limited", 0)
+		problem.Write(w, r, http.StatusTooManyRequests, tooMany, "rate-limited", 0)
 	default:
-		problem.Write(w, http.StatusInternalServerError, "The request could not be processed.", "", 0)
+		problem.Write(w, r, http.StatusInternalServerError, "The request could not be processed.", "", 0)
 	}
 }
 
 const tooMany = "There were too many attempts."
 
-func unauthorized(w http.ResponseWriter, realm, code, detail, reason string) {
+func unauthorized(w http.ResponseWriter, r *http.Request, realm, code, detail, reason string) {
 	if code != "" {
 		code = `error="` + code + `"`
 	}
 	w.Header().Set("WWW-Authenticate", challenge(realm, code))
-	problem.Write(w, http.StatusUnauthorized, detail, reason, 0)
+	problem.Write(w, r, http.StatusUnauthorized, detail, reason, 0)
 }
 
-func forbid(w http.ResponseWriter, realm string, err error) {
+func forbid(w http.ResponseWriter, r *http.Request, realm string, err error) {
 	reason := "forbidden"
 	if e, ok := errors.AsType[*ForbiddenError](err); ok {
 		if scopes := scopeValue(e.Scopes); scopes != "" {
@@ -103,7 +103,7 @@ func forbid(w http.ResponseWriter, realm string, err error) {
 			w.Header().Set("WWW-Authenticate", challenge(realm, `error="insufficient_scope"`, `scope="`+scopes+`"`))
 		}
 	}
-	problem.Write(w, http.StatusForbidden, "The caller may not do this.", reason, 0)
+	problem.Write(w, r, http.StatusForbidden, "The caller may not do this.", reason, 0)
 }
 
 // challenge returns a WWW-Authenticate field of those params that are not empty.

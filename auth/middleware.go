@@ -85,9 +85,7 @@ func Middleware(a Authenticator, cfg MiddlewareConfig) func(http.Handler) http.H
 		cfg.Deny = func(w http.ResponseWriter, r *http.Request, err error) { writeError(w, r, err, realm) }
 	}
 	m := &middleware{a, cfg}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
-	}
+	return func(next http.Handler) http.Handler { return &handler{m, next} }
 }
 
 type middleware struct {
@@ -95,34 +93,51 @@ type middleware struct {
 	cfg MiddlewareConfig
 }
 
-func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+// A handler is no closure, and leaves to others what few requests need, so that it
+// takes little stack: a stream holds that for as long as it is open.
+type handler struct {
+	*middleware
+	next http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Only the request's own state: an in-process sub-request may come hours later,
 	// with a credential that was good at the start.
 	s := reqstate.Of(r)
-	p, err := m.identify(r, s.Start())
+	p, err := h.identify(r, s.Start())
 	if err != nil {
-		if m.cfg.Failed != nil && errors.Is(err, ErrInvalid) && !isLimited(err) {
-			m.cfg.Failed(r, err)
-		}
-		if m.cfg.Audit != nil {
-			auditRefusal(m.cfg.Audit, r, err)
-		}
-		m.cfg.Deny(w, r, err)
+		h.refuse(w, r, err)
 		return
 	}
 	ctx := withPrincipal(r.Context(), s, p)
-	if m.cfg.EndAtExpiry && p != nil && !p.ExpiresAt.IsZero() {
+	if ends := h.cfg.EndAtExpiry && p != nil && !p.ExpiresAt.IsZero(); ends || ctx != r.Context() {
+		h.serveIn(ctx, w, r, p, ends)
+		return
+	}
+	h.next.ServeHTTP(w, r)
+}
+
+// serveIn passes on a copy of the request, in ctx; ends says that p's credential
+// does.
+func (h *handler) serveIn(ctx context.Context, w http.ResponseWriter, r *http.Request, p *Principal, ends bool) {
+	if ends {
 		var end func()
 		ctx, end = endAt(ctx, p.ExpiresAt)
 		defer end()
 	}
-	if ctx == r.Context() {
-		next.ServeHTTP(w, r)
-		return
-	}
 	inner := r.WithContext(ctx)
 	defer carry(inner, r)
-	next.ServeHTTP(w, inner)
+	h.next.ServeHTTP(w, inner)
+}
+
+func (m *middleware) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if m.cfg.Failed != nil && errors.Is(err, ErrInvalid) && !isLimited(err) {
+		m.cfg.Failed(r, err)
+	}
+	if m.cfg.Audit != nil {
+		auditRefusal(m.cfg.Audit, r, err)
+	}
+	m.cfg.Deny(w, r, err)
 }
 
 // identify returns whom r comes from: nil for nobody, if that is allowed.

@@ -46,14 +46,14 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		case errors.Is(err, ErrClosed):
 			detail, reason = "This instance of the service is shutting down.", "draining"
 		}
-		problem.Write(w, http.StatusServiceUnavailable, detail, reason, max(time.Second, transient.RetryDelay()))
+		problem.Write(w, r, http.StatusServiceUnavailable, detail, reason, max(time.Second, transient.RetryDelay()))
 	case errors.Is(err, ErrTooLarge):
-		problem.Write(w, http.StatusRequestEntityTooLarge, "The request is more than the model can process at once.", "", 0)
+		problem.Write(w, r, http.StatusRequestEntityTooLarge, "The request is more than the model can process at once.", "", 0)
 	case errors.Is(err, ErrBatchTimeout), errors.Is(err, context.DeadlineExceeded):
-		problem.Write(w, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
+		problem.Write(w, r, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
 	case errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled):
-		problem.Write(w, statusClientGone, "The client closed the request.", "", 0)
+		problem.Write(w, r, statusClientGone, "The client closed the request.", "", 0)
 	default:
-		problem.Write(w, http.StatusInternalServerError, "The request could not be processed.", "", 0)
+		problem.Write(w, r, http.StatusInternalServerError, "The request could not be processed.", "", 0)
 	}
 }

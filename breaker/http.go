@@ -42,15 +42,15 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		if open, ok := errors.AsType[*OpenError](err); ok {
 			delay = open.RetryAfter
 		}
-		problem.Write(w, unavailable, "What the service needs is broken at the moment.", "breaker-open", max(time.Second, delay))
+		problem.Write(w, r, unavailable, "What the service needs is broken at the moment.", "breaker-open", max(time.Second, delay))
 	case errors.As(err, &transient) && transient.Retryable():
-		problem.Write(w, unavailable, "The service is not available at the moment.", "unavailable", max(time.Second, transient.RetryDelay()))
+		problem.Write(w, r, unavailable, "The service is not available at the moment.", "unavailable", max(time.Second, transient.RetryDelay()))
 	case errors.Is(err, context.DeadlineExceeded):
-		problem.Write(w, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
+		problem.Write(w, r, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
 	case errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled):
-		problem.Write(w, statusClientGone, "The client closed the request.", "", 0)
+		problem.Write(w, r, statusClientGone, "The client closed the request.", "", 0)
 	default:
-		problem.Write(w, http.StatusInternalServerError, "The request could not be processed.", "", 0)
+		problem.Write(w, r, http.StatusInternalServerError, "The request could not be processed.", "", 0)
 	}
 }
 

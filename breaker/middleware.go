@@ -59,9 +59,7 @@ func Middleware(b *Breaker, cfg MiddlewareConfig) func(http.Handler) http.Handle
 		cfg.Deny = WriteError
 	}
 	m := &middleware{b, cfg}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { m.serve(w, r, next) })
-	}
+	return func(next http.Handler) http.Handler { return &handler{m, next} }
 }
 
 // WithoutState returns a context whose requests are judged on their own: a
@@ -75,11 +73,18 @@ type middleware struct {
 	cfg MiddlewareConfig
 }
 
-func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	b := m.b
+// A handler is no closure, which would take more stack, for as long as a stream is
+// open.
+type handler struct {
+	*middleware
+	next http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m, b := h.middleware, h.b
 	if m.cfg.Pick != nil {
 		if b = m.cfg.Pick(r); b == nil {
-			next.ServeHTTP(w, r)
+			h.next.ServeHTTP(w, r)
 			return
 		}
 	}
@@ -103,7 +108,7 @@ func (m *middleware) serve(w http.ResponseWriter, r *http.Request, next http.Han
 			s.leave()
 		}
 	}()
-	reqstate.Serve(w, r, next, s)
+	reqstate.Serve(w, r, h.next, s)
 	returned = true
 }
 
@@ -127,7 +132,7 @@ func (s *served) Begin(state *reqstate.State, _ http.ResponseWriter, _ *http.Req
 func (s *served) FirstChunk(rec *reqstate.Record) {
 	o := judgeStatus(rec.Sent)
 	switch {
-	case rec.Refused:
+	case rec.Refused, rec.Sent == http.StatusServiceUnavailable && reqstate.IsProtection(rec.Reason):
 		s.permit.Done(Ignore)
 	case o != Success && (s.m.cfg.Judge != nil || s.r.Context().Err() != nil || s.upload.failed.Load()):
 		// It may be no failure, in the end.
@@ -161,7 +166,7 @@ func (s *served) served(rec *reqstate.Record, d time.Duration) time.Time {
 func (s *served) judge(rec *reqstate.Record) Outcome {
 	switch rec.Outcome {
 	case reqstate.Complete, reqstate.Hijacked:
-		if rec.Refused {
+		if rec.Refused || rec.Protected() {
 			return Ignore
 		}
 		judge := s.m.cfg.Judge

@@ -1,129 +1,167 @@
 package logging
 
 import (
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
-func stringField(key, value string) zapcore.Field { return zap.String(key, value) }
-
-func intField(key string, value int64) zapcore.Field { return zap.Int64(key, value) }
-
-func floatField(key string, value float64) zapcore.Field { return zap.Float64(key, value) }
-
-// appendAttr translates a as slog.Handler demands: values are resolved, empty
-// attributes and groups ignored, groups without a key inlined.
-func appendAttr(fields []zapcore.Field, a slog.Attr) []zapcore.Field {
-	v := a.Value.Resolve()
-	if a.Key == "" && v.Equal(slog.Value{}) {
-		return fields
+// attr adds an attribute as slog.Handler demands: its value is resolved, an empty
+// one and an empty group are ignored, a group without a key is inlined. What is
+// one too many, or too large for the record, is left out and counted.
+func (r *record) attr(a slog.Attr) {
+	v := a.Value
+	kind := v.Kind()
+	if kind == slog.KindLogValuer {
+		v = v.Resolve()
+		kind = v.Kind()
 	}
-	switch v.Kind() {
+	switch kind {
 	case slog.KindGroup:
-		if a.Key == "" {
-			for _, inner := range v.Group() {
-				fields = appendAttr(fields, inner)
-			}
-			return fields
+		r.group(a.Key, v.Group())
+		return
+	case slog.KindAny:
+		if a.Key == "" && v.Any() == nil {
+			return
 		}
-		if g := groupOf(v); len(g) > 0 {
-			fields = append(fields, zap.Object(a.Key, g))
+	}
+	if r.left <= 0 {
+		r.dropped++
+		return
+	}
+	r.left--
+	start := len(r.buf)
+	r.attrName(a.Key, v)
+	if r.l.redact.secret(a.Key) {
+		r.buf = append(r.buf, `"`+redacted+`"`...)
+	} else {
+		r.value(kind, v)
+	}
+	if len(r.buf) > r.l.maxRecord {
+		r.buf = r.buf[:start]
+		r.dropped++
+	}
+}
+
+// group adds a group. It counts as an attribute, so that no tree of LogValues,
+// however wide and deep, is walked to its end.
+func (r *record) group(name string, members []slog.Attr) {
+	if len(members) == 0 {
+		return
+	}
+	if r.left <= 0 || len(r.buf)+len(name) > r.l.maxRecord {
+		r.dropped++
+		return
+	}
+	r.left--
+	if r.nested++; r.nested > maxDepth {
+		members = []slog.Attr{slog.String("!", "too deep")}
+	}
+	defer func() { r.nested-- }()
+	if name == "" {
+		for _, a := range members {
+			r.attr(a)
 		}
-		return fields
+		return
+	}
+	start := len(r.buf)
+	r.groupName(name)
+	if r.l.redact.secret(name) {
+		r.buf = append(r.buf, `"`+redacted+`"`...)
+		return
+	}
+	r.buf = append(r.buf, '{')
+	r.depth++
+	for _, a := range members {
+		r.attr(a)
+	}
+	r.close(start)
+}
+
+// raw appends a comma, if one is due, and name.
+func (r *record) raw(name string) {
+	if r.buf[len(r.buf)-1] != '{' {
+		r.buf = append(r.buf, ", "[:r.l.comma]...)
+	}
+	r.buf = append(r.buf, '"')
+	if len(name) > maxKey {
+		r.buf = appendCut(r.buf, name, maxKey)
+	} else {
+		r.buf = appendText(r.buf, name)
+	}
+	r.buf = append(r.buf, `": `[:1+r.l.comma]...)
+}
+
+// groupName is raw for a group, which at the top may not have the name of a
+// built-in field: a JSON object with two members of a name is read in as many ways
+// as there are readers.
+func (r *record) groupName(name string) {
+	if r.depth == 0 && name != "" {
+		switch r.taken.class(name) {
+		case builtIn, ofRequest, ofTrace, ofSpan: // the id may come yet
+			name = "attr." + name
+		}
+	}
+	r.raw(name)
+}
+
+// attrName is groupName for an attribute, which may go by a name of the schema's.
+func (r *record) attrName(name string, v slog.Value) {
+	if r.depth > 0 || name == "" {
+		r.raw(name)
+		return
+	}
+	switch class := r.taken.class(name); class {
+	case 0:
+	case ofError, ofException:
+		if k := r.schemaName(class, v); k.name != "" && r.given&class == 0 {
+			r.given |= class
+			r.name(k)
+			return
+		}
+		if r.l.schema == ECS && class == ofError {
+			name = "attr." + name // error is an object
+		}
+	case ofRequest, ofTrace, ofSpan:
+		r.given |= class
+		if r.ids.has(class) {
+			name = "attr." + name
+		}
+	default:
+		name = "attr." + name
+	}
+	r.raw(name)
+}
+
+// schemaName is the schema's key for an error or a stack, if it has one and v is
+// one.
+func (r *record) schemaName(class class, v slog.Value) key {
+	if _, isError := v.Any().(error); !isError && v.Kind() != slog.KindString {
+		return new(field)
+	}
+	if class == ofError {
+		return r.keys.errorMessage
+	}
+	return r.keys.exception
+}
+
+// value appends a resolved value that is no group.
+func (r *record) value(kind slog.Kind, v slog.Value) {
+	switch kind {
 	case slog.KindString:
-		return append(fields, stringField(a.Key, v.String()))
+		r.string(v.String())
 	case slog.KindInt64:
-		return append(fields, intField(a.Key, v.Int64()))
+		r.buf = strconv.AppendInt(r.buf, v.Int64(), 10)
 	case slog.KindUint64:
-		return append(fields, zap.Uint64(a.Key, v.Uint64()))
+		r.buf = strconv.AppendUint(r.buf, v.Uint64(), 10)
 	case slog.KindFloat64:
-		return append(fields, floatField(a.Key, v.Float64()))
+		r.buf = appendFloat(r.buf, v.Float64())
 	case slog.KindBool:
-		return append(fields, zap.Bool(a.Key, v.Bool()))
+		r.buf = strconv.AppendBool(r.buf, v.Bool())
 	case slog.KindDuration:
-		return append(fields, zap.Duration(a.Key, v.Duration()))
+		r.buf = appendDuration(r.buf, v.Duration(), 9)
 	case slog.KindTime:
-		return append(fields, zap.Time(a.Key, v.Time()))
+		r.buf = append(appendTime(append(r.buf, '"'), v.Time()), '"')
+	default:
+		r.any(v.Any())
 	}
-	return append(fields, anyField(a.Key, v.Any()))
-}
-
-// group is a slog group whose members are translated already.
-type group []zapcore.Field
-
-func groupOf(v slog.Value) group {
-	var g group
-	for _, a := range v.Group() {
-		g = appendAttr(g, a)
-	}
-	return g
-}
-
-// MarshalLogObject implements zapcore.ObjectMarshaler.
-func (g group) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	for _, f := range g {
-		f.AddTo(enc)
-	}
-	return nil
-}
-
-// anyField encodes value as slog.JSONHandler does: an error by its text, all
-// else by encoding/json. What fails or panics in that becomes text itself: a
-// broken value must not cost the record, let alone the process.
-func anyField(key string, value any) (f zapcore.Field) {
-	defer func() {
-		if v := recover(); v != nil {
-			f = stringField(key, fmt.Sprintf("!PANIC: %v", v))
-		}
-	}()
-	if err, ok := value.(error); ok {
-		if _, ok := value.(json.Marshaler); !ok {
-			return stringField(key, err.Error())
-		}
-	}
-	text, err := json.Marshal(value)
-	if err != nil {
-		return stringField(key, "!ERROR:"+err.Error())
-	}
-	return zap.Reflect(key, json.RawMessage(text))
-}
-
-func asIs(s string) string { return s }
-
-// oneLine escapes what could end a console line or steer a terminal: the
-// console encoder writes messages as they are. (The JSON encoder escapes.)
-func oneLine(s string) string {
-	if !strings.ContainsFunc(s, unsafeRune) && utf8.ValidString(s) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unsafeRune(r) {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func unsafeRune(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
-
-// limit cuts what a client chose to n bytes at most, at a rune's start.
-func limit(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

@@ -2,87 +2,94 @@ package logging
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"slices"
-
-	"go.uber.org/zap/zapcore"
-
-	"github.com/ballast-go/ballast/internal/reqstate"
 )
 
-// handler is a slog.Handler over a zap core. What stands outside of groups is
-// encoded when it is added (zapcore.Core.With); from the first group on,
-// attributes wait in frames, because a group without any must not appear and
-// the request's ids belong outside of it.
+// handler is a slog.Handler that appends to records. What is added with With is
+// encoded then.
 type handler struct {
 	logger *Logger
-	core   zapcore.Core
-	frames []frame // from outermost to innermost
-}
-
-// A frame is an open group and the attributes added to it so far.
-type frame struct {
-	group string
-	attrs []slog.Attr
+	pre    []byte   // attributes so far, each after a comma, with open groups
+	open   int      // those groups
+	wait   []string // groups without an attribute so far: one that stays so must not appear
+	left   int      // attributes that a record may still have
+	drops  int
+	given  class // what pre has of names that a record may have once
 }
 
 func (h *handler) Enabled(_ context.Context, level slog.Level) bool {
-	return level >= h.logger.level.Level()
+	l := h.logger
+	return level >= l.level.Level() && (l.core == nil || l.core.Enabled(zapLevel(level)))
 }
 
-func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	fill := func(fields []zapcore.Field) []zapcore.Field {
-		fields = appendSource(fields, h.logger.sources.of(r.PC))
-		if s := reqstate.FromContext(ctx); s != nil {
-			fields = appendIDs(fields, s)
-		}
-		if len(h.frames) > 0 {
-			return appendAttr(fields, h.nest(r))
-		}
-		r.Attrs(func(a slog.Attr) bool {
-			fields = appendAttr(fields, a)
-			return true
-		})
-		return fields
-	}
-	return h.logger.emit(h.core, h.logger.name, r.Level, r.Time, h.logger.line(r.Message), fill)
-}
-
-// nest returns the open groups, with the record's own attributes in the
-// innermost.
-func (h *handler) nest(r slog.Record) slog.Attr {
-	inner := make([]slog.Attr, 0, r.NumAttrs())
-	r.Attrs(func(a slog.Attr) bool {
-		inner = append(inner, a)
+func (h *handler) Handle(ctx context.Context, rec slog.Record) error {
+	l := h.logger
+	r := l.begin(l.name, rec.Level, rec.Time, rec.Message, l.ids(ctx).without(h.given))
+	r.source(rec.PC)
+	h.resume(r)
+	start, first := h.enter(r)
+	rec.Attrs(func(a slog.Attr) bool {
+		r.attr(a)
 		return true
 	})
-	for i, f := range slices.Backward(h.frames) {
-		group := slog.Attr{Key: f.group, Value: slog.GroupValue(slices.Concat(f.attrs, inner)...)}
-		if i == 0 {
-			return group
-		}
-		inner = []slog.Attr{group}
+	if len(r.buf) == first {
+		r.buf = r.buf[:start]
+	} else {
+		r.exit(len(h.wait))
 	}
-	panic("unreachable: nest needs a frame")
+	r.exit(h.open)
+	return l.end(r)
+}
+
+// resume has r go on where With left off.
+func (h *handler) resume(r *record) {
+	pre := h.pre
+	if len(pre) > 0 && r.buf[len(r.buf)-1] == '{' {
+		pre = pre[h.logger.comma:]
+	}
+	r.buf = append(r.buf, pre...)
+	r.nested = h.open
+	r.depth, r.left, r.dropped, r.given = h.open, h.left, h.drops, h.given
+}
+
+// enter opens the groups that wait. Where nothing follows first, they are to be
+// cut off at start.
+func (h *handler) enter(r *record) (start, first int) {
+	start = len(r.buf)
+	for _, name := range h.wait {
+		r.groupName(name)
+		r.buf = append(r.buf, '{')
+		r.depth++
+		r.nested++
+	}
+	return start, len(r.buf)
+}
+
+func (r *record) exit(groups int) {
+	for range groups {
+		r.buf = append(r.buf, '}')
+	}
+	r.depth -= groups
+	r.nested -= groups
 }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	if len(attrs) == 0 {
 		return h
 	}
+	r := &record{l: h.logger, keys: h.logger.keys, taken: h.logger.taken, buf: []byte{0}}
+	h.resume(r)
+	_, first := h.enter(r)
+	for _, a := range attrs {
+		r.attr(a)
+	}
 	h2 := *h
-	if len(h.frames) == 0 {
-		var fields []zapcore.Field
-		for _, a := range attrs {
-			fields = appendAttr(fields, a)
-		}
-		h2.core = h.core.With(fields)
+	h2.left, h2.drops = r.left, r.dropped
+	if len(r.buf) == first {
 		return &h2
 	}
-	h2.frames = slices.Clone(h.frames)
-	last := &h2.frames[len(h2.frames)-1]
-	last.attrs = slices.Concat(last.attrs, attrs)
+	h2.pre, h2.open, h2.wait, h2.given = r.buf[1:], h.open+len(h.wait), nil, r.given
 	return &h2
 }
 
@@ -91,25 +98,10 @@ func (h *handler) WithGroup(name string) slog.Handler {
 		return h
 	}
 	h2 := *h
-	h2.frames = append(slices.Clone(h.frames), frame{group: name})
+	if h.open+len(h.wait) >= maxDepth {
+		h2.drops++
+		return &h2
+	}
+	h2.wait = append(slices.Clip(h.wait), name)
 	return &h2
-}
-
-// A request is a State, or the Record that it became.
-type request interface {
-	IDs() (request string, trace [16]byte, span [8]byte)
-}
-
-func appendIDs(fields []zapcore.Field, r request) []zapcore.Field {
-	id, trace, span := r.IDs()
-	if id != "" {
-		fields = append(fields, stringField("request_id", id))
-	}
-	if trace != [16]byte{} {
-		fields = append(fields, stringField("trace_id", hex.EncodeToString(trace[:])))
-	}
-	if span != [8]byte{} {
-		fields = append(fields, stringField("span_id", hex.EncodeToString(span[:])))
-	}
-	return fields
 }

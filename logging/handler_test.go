@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/slogtest"
 	"time"
 	"unicode/utf8"
 )
@@ -53,25 +52,6 @@ func line(t *testing.T, buf *bytes.Buffer) map[string]any {
 		t.Fatalf("%d records, want 1: %v", len(all), all)
 	}
 	return all[0]
-}
-
-// The contract of slog.Handler, under our names for the built-in keys.
-func TestSlogContract(t *testing.T) {
-	var buf *bytes.Buffer
-	slogtest.Run(t, func(t *testing.T) slog.Handler {
-		var l *Logger
-		l, buf = newTest(t, Config{})
-		return l.Slog().Handler()
-	}, func(t *testing.T) map[string]any {
-		m := line(t, buf)
-		for ours, theirs := range map[string]string{"timestamp": slog.TimeKey, "level": slog.LevelKey, "message": slog.MessageKey} {
-			if v, ok := m[ours]; ok {
-				delete(m, ours)
-				m[theirs] = v
-			}
-		}
-		return m
-	})
 }
 
 func TestSchema(t *testing.T) {
@@ -208,24 +188,6 @@ func TestOneRecordOneLine(t *testing.T) {
 			t.Errorf("%+v", l.Stats())
 		}
 	}
-}
-
-func FuzzRecord(f *testing.F) {
-	f.Add("message", "key", "value")
-	f.Add("a\nb", "\xff", "\x1b[31m\u2028")
-	f.Add("", "", "")
-	f.Fuzz(func(t *testing.T, message, key, value string) {
-		l, buf := newTest(t, Config{})
-		l.Slog().WithGroup("g").Info(message, key, value, "n", slog.GroupValue(slog.String(key, value)))
-		if got := line(t, buf)["message"]; got != message && utf8.ValidString(message) {
-			t.Errorf("%q became %q", message, got)
-		}
-		c, buf := newTest(t, Config{Format: Console})
-		c.Slog().Info(message, key, value)
-		if out := buf.String(); strings.Count(out, "\n") != 1 || strings.ContainsAny(out, "\r\x1b\x00") {
-			t.Errorf("%q", out)
-		}
-	})
 }
 
 func TestConsole(t *testing.T) {

@@ -1,19 +1,15 @@
 package logging
 
 import (
-	"fmt"
-	"io"
+	"context"
 	"log/slog"
 	"math"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap/zapcore"
 )
 
-// A zapcore.Level is an int8. The core behind gets slog's levels as they are,
-// so that none collapses into another; ours alone judges and names them.
+// The levels that a Logger tells apart: a zapcore.Level is an int8.
 const (
 	minLevel slog.Level = math.MinInt8
 	maxLevel slog.Level = math.MaxInt8
@@ -21,14 +17,30 @@ const (
 
 // Logger writes records to one output. Make it with New.
 type Logger struct {
-	name    string
-	level   *slog.LevelVar
-	core    zapcore.Core
-	out     *output
-	slog    *slog.Logger
-	line    func(string) string // makes a message fit the format
-	sources sources
-	pool    sync.Pool // of *[]zapcore.Field; the core's interface makes slices escape
+	name  string
+	level *slog.LevelVar
+	lease lease
+	out   *output
+	core  zapcore.Core // nil, or what takes the records of outputs without a writer
+	slog  *slog.Logger
+	pool  sync.Pool // of *record
+
+	schema      Schema
+	console     bool
+	keys        *keys
+	levelKey    key
+	heads       heads
+	taken       *nameSet // names that attributes may not have
+	takenAccess *nameSet // the same in an access record
+	comma       int      // bytes of a comma in this format
+	tracePrefix string   // inside the quotes of a trace id
+	trace       func(context.Context) ([16]byte, [8]byte, bool)
+	omitSource  bool
+	sources     sources
+	redact      *redactor
+	maxField    int
+	maxRecord   int
+	pipe        pipe
 }
 
 // New returns a Logger, or all that is wrong with cfg.
@@ -36,24 +48,33 @@ func New(cfg Config) (*Logger, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	l := &Logger{name: cfg.Name, level: new(slog.LevelVar), out: &output{w: cfg.Output}, line: asIs}
+	if cfg.Core != nil {
+		cfg.Output = nil
+	}
+	l := &Logger{
+		name: cfg.Name, level: new(slog.LevelVar), out: &output{to: lineWriter{w: cfg.Output}},
+		core: cfg.Core, schema: cfg.Schema, console: cfg.Format == Console && cfg.Core == nil, comma: 1,
+		trace: cfg.TraceContext, omitSource: cfg.OmitSource,
+		redact: newRedactor(cfg.RedactKeys), maxField: cfg.MaxFieldBytes, maxRecord: cfg.MaxRecordBytes,
+	}
+	if l.console {
+		l.comma = 2
+	}
+	l.keys = keysOf(cfg.Schema, l.console)
+	l.levelKey = l.key("level")
+	l.taken, l.takenAccess = l.keys.names(cfg.Schema, false), l.keys.names(cfg.Schema, true)
+	if cfg.Schema == GCP && cfg.GCPProject != "" {
+		l.tracePrefix = "projects/" + string(appendText(nil, cfg.GCPProject)) + "/traces/"
+	}
+	l.makeHeads()
 	l.level.Set(cfg.Level)
-	encoder := zapcore.EncoderConfig{
-		TimeKey: "timestamp", LevelKey: "level", NameKey: "logger", MessageKey: "message",
-		LineEnding:     "\n",
-		EncodeTime:     encodeTime,
-		EncodeLevel:    encodeLevel,
-		EncodeDuration: zapcore.SecondsDurationEncoder,
-		EncodeName:     zapcore.FullNameEncoder,
-	}
-	enc := zapcore.NewJSONEncoder(encoder)
-	if cfg.Format == Console {
-		enc, l.line = zapcore.NewConsoleEncoder(encoder), oneLine
-	}
-	l.core = zapcore.NewCore(enc, l.out, everyLevel{})
-	l.slog = slog.New(&handler{logger: l, core: l.core})
+	l.pipe.init(l, &cfg)
+	l.slog = slog.New(&handler{logger: l, left: maxAttrs})
 	return l, nil
 }
+
+// key encodes a field's name that is the same in every schema.
+func (l *Logger) key(name string) key { return makeKey(name, l.console) }
 
 // Slog returns the logger for application code. Records that are logged with a
 // request's context carry that request's ids.
@@ -66,85 +87,26 @@ func (l *Logger) Level() slog.Level { return l.level.Level() }
 // on, those of loggers derived with With included. Levels beyond -128 and 127
 // are taken as those.
 func (l *Logger) SetLevel(level slog.Level) {
-	l.level.Set(min(max(level, minLevel), maxLevel))
-}
-
-// emit writes an admitted record of the logger name with the fields that fill adds.
-func (l *Logger) emit(core zapcore.Core, name string, level slog.Level, at time.Time, message string, fill func([]zapcore.Field) []zapcore.Field) error {
-	p, _ := l.pool.Get().(*[]zapcore.Field)
-	if p == nil {
-		p = new([]zapcore.Field)
-	}
-	fields := fill((*p)[:0])
-	err := core.Write(zapcore.Entry{
-		Level:      zapcore.Level(min(max(level, minLevel), maxLevel)),
-		Time:       at,
-		LoggerName: name,
-		Message:    message,
-	}, fields)
-	clear(fields) // the values are the caller's
-	*p = fields
-	l.pool.Put(p)
-	return err
+	l.lend(min(max(level, minLevel), maxLevel), 0)
 }
 
 // Stats is a Logger's work so far.
 type Stats struct {
 	Written uint64 // records that the output took
 	Failed  uint64 // records that it refused, wholly or in part, or panicked on; they are lost
+
+	AuditWritten uint64 // the same of the audit stream, which Written and Failed have not
+	AuditFailed  uint64
+
+	SampledOut uint64 // access records that MiddlewareConfig.Sample left out
 }
 
 // Stats returns a snapshot.
 func (l *Logger) Stats() Stats {
-	return Stats{Written: l.out.written.Load(), Failed: l.out.failed.Load()}
-}
-
-// output is the core's writer. It is no zapcore syncer's kin: the core syncs
-// on what it takes for fatal levels, and an fsync a warning is a stall.
-type output struct {
-	mu              sync.Mutex
-	w               io.Writer
-	written, failed atomic.Uint64
-}
-
-// Write never panics: what a writer does must not cost the request that is
-// being logged its answer.
-func (o *output) Write(p []byte) (n int, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("logging: the Output panicked: %v", v)
-		}
-		if err == nil && n < len(p) {
-			err = io.ErrShortWrite
-		}
-		if err != nil {
-			o.failed.Add(1)
-			return
-		}
-		o.written.Add(1)
-	}()
-	return o.w.Write(p)
-}
-
-func (*output) Sync() error { return nil }
-
-// everyLevel lets the core write what the handler has admitted.
-type everyLevel struct{}
-
-func (everyLevel) Enabled(zapcore.Level) bool { return true }
-
-func encodeTime(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
-	// AppendTimeLayout is what spares the string, where the encoder has it.
-	const layout = time.RFC3339Nano
-	if e, ok := enc.(interface{ AppendTimeLayout(time.Time, string) }); ok {
-		e.AppendTimeLayout(t.UTC(), layout)
-		return
+	p := &l.pipe
+	return Stats{
+		Written: l.out.written.Load(), Failed: l.out.failed.Load(),
+		AuditWritten: p.audit.written.Load(), AuditFailed: p.audit.failed.Load(),
+		SampledOut: p.sampledOut.Load(),
 	}
-	enc.AppendString(t.UTC().Format(layout))
-}
-
-func encodeLevel(level zapcore.Level, enc zapcore.PrimitiveArrayEncoder) {
-	enc.AppendString(slog.Level(level).String())
 }

@@ -114,7 +114,7 @@ func TestAccessRecord(t *testing.T) {
 		m := s.records.next(t, 1)[0]
 		for key, want := range map[string]any{
 			"level": "INFO", "message": "request", "method": "GET", "route": "/models/{id}", "status": 404.0,
-			"outcome": "complete", "bytes_out": 4.0, "user_agent": map[bool]string{false: "Go-http-client/1.1", true: "Go-http-client/2.0"}[http2],
+			"outcome": "complete", "bytes_in": 0.0, "bytes_out": 4.0, "user_agent": map[bool]string{false: "Go-http-client/1.1", true: "Go-http-client/2.0"}[http2],
 			"subject": "alice", "request_id": resp.Header.Get("X-Request-ID"),
 		} {
 			if m[key] != want {
@@ -124,7 +124,7 @@ func TestAccessRecord(t *testing.T) {
 		if !strings.HasPrefix(m["remote"].(string), "127.0.0.1:") || m["duration_ms"].(float64) <= 0 {
 			t.Errorf("remote %v, duration %v", m["remote"], m["duration_ms"])
 		}
-		if len(m) != 13 {
+		if len(m) != 14 {
 			t.Errorf("%d fields: %v", len(m), m)
 		}
 	})
@@ -313,7 +313,7 @@ func TestTwoMiddlewares(t *testing.T) {
 func TestContextIDs(t *testing.T) {
 	l, buf := newTest(t, Config{})
 	h := Middleware(l, MiddlewareConfig{})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		reqstate.FromContext(r.Context()).SetTrace([16]byte{0xab}, [8]byte{0xcd})
+		reqstate.FromContext(r.Context()).SetTrace([16]byte{0xab}, [8]byte{0xcd}, true)
 		ctx, cancel := context.WithTimeout(r.Context(), time.Hour)
 		defer cancel()
 		l.Slog().With("a", 1).WithGroup("g").InfoContext(ctx, "inside", "b", 2)

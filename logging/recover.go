@@ -8,8 +8,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.uber.org/zap/zapcore"
-
 	"github.com/ballast-go/ballast/internal/problem"
 	"github.com/ballast-go/ballast/internal/reqstate"
 )
@@ -36,34 +34,45 @@ func Recover(l *Logger) func(http.Handler) http.Handler {
 		panic("logging: Recover: the Logger is nil")
 	}
 	handle := func(w http.ResponseWriter, r *http.Request, v any, sent bool) {
-		l.logPanic(r.Context(), r.Method, v, debug.Stack())
+		l.WritePanic(r.Context(), r.Method, v, debug.Stack())
 		if !sent {
-			problem.Write(w, http.StatusInternalServerError, "", "", 0)
+			problem.Write(w, r, http.StatusInternalServerError, "", "", 0)
 		}
 	}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			reqstate.Guard(w, r, next, handle)
-		})
-	}
+	return func(next http.Handler) http.Handler { return reqstate.Guarded(next, handle) }
 }
 
-func (l *Logger) logPanic(ctx context.Context, method string, v any, stack []byte) {
-	text := limit(fmt.Sprint(v), maxPanicText) // fmt survives a panicking Error method
-	l.write(slog.LevelError, time.Now(), "panic", func(fields []zapcore.Field) []zapcore.Field {
-		if s := reqstate.FromContext(ctx); s != nil {
-			fields = appendIDs(fields, s)
+// WritePanic writes the record that Recover does, of a panic with v in the request
+// or call that ctx belongs to; method is empty for a call. It is what package
+// logginggrpc does, and for those who recover by themselves.
+func (l *Logger) WritePanic(ctx context.Context, method string, v any, stack []byte) {
+	if l.level.Level() > slog.LevelError {
+		return
+	}
+	text := limit(l.panicText(v), maxPanicText)
+	r := l.begin(l.name, slog.LevelError, time.Now(), "panic", l.ids(ctx))
+	if method != "" {
+		at := r.openHTTP()
+		r.str(r.keys.method, limit(method, maxMethod))
+		r.closeHTTP(at)
+	}
+	if r.keys.errorMessage.name != "" {
+		r.str(r.keys.errorMessage, text)
+	}
+	r.long(r.keys.exception, "panic: "+text+"\n\n"+string(stack), maxStack)
+	// A failed write is counted by the output; there is nobody to tell.
+	_ = l.end(r)
+}
+
+// panicText survives an Error method that panics in turn, as fmt does.
+func (l *Logger) panicText(v any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprint(v)
 		}
-		return append(fields,
-			stringField("method", limit(method, maxMethod)),
-			stringField("exception", limit("panic: "+text+"\n\n"+string(stack), maxStack)))
-	})
-}
-
-// write is for the package's own records, which have no source.
-func (l *Logger) write(level slog.Level, at time.Time, message string, fill func([]zapcore.Field) []zapcore.Field) {
-	if level >= l.level.Level() {
-		// A failed write is counted by the output; there is nobody to tell.
-		_ = l.emit(l.core, l.name, level, at, message, fill)
+	}()
+	if err, ok := v.(error); ok {
+		return l.redact.errorText(err)
 	}
+	return fmt.Sprint(v)
 }

@@ -37,27 +37,27 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		RetryDelay() time.Duration
 	}
 	if limited, ok := errors.AsType[*LimitedError](err); ok {
-		writeLimited(w, limited)
+		writeLimited(w, r, limited)
 		return
 	}
 	switch {
 	case errors.As(err, &transient) && transient.Retryable():
-		problem.Write(w, http.StatusServiceUnavailable, "The service is not available at the moment.", "unavailable",
+		problem.Write(w, r, http.StatusServiceUnavailable, "The service is not available at the moment.", "unavailable",
 			max(time.Second, transient.RetryDelay()))
 	case errors.Is(err, context.DeadlineExceeded):
-		problem.Write(w, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
+		problem.Write(w, r, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
 	case errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled):
-		problem.Write(w, statusClientGone, "The client closed the request.", "", 0)
+		problem.Write(w, r, statusClientGone, "The client closed the request.", "", 0)
 	default:
-		problem.Write(w, http.StatusInternalServerError, "The request could not be processed.", "", 0)
+		problem.Write(w, r, http.StatusInternalServerError, "The request could not be processed.", "", 0)
 	}
 }
 
-func writeLimited(w http.ResponseWriter, e *LimitedError) {
+func writeLimited(w http.ResponseWriter, r *http.Request, e *LimitedError) {
 	if !e.Retryable() {
-		problem.Write(w, http.StatusTooManyRequests, "The request asks for more than the limit ever allows at once.", "cost-exceeds-limit", 0)
+		problem.Write(w, r, http.StatusTooManyRequests, "The request asks for more than the limit ever allows at once.", "cost-exceeds-limit", 0)
 		return
 	}
-	problem.Write(w, http.StatusTooManyRequests, "The limit is used up for the moment.", "rate-limited",
+	problem.Write(w, r, http.StatusTooManyRequests, "The limit is used up for the moment.", "rate-limited",
 		max(time.Second, e.RetryDelay()))
 }

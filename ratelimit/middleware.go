@@ -55,27 +55,47 @@ func Middleware(l Limiter, cfg MiddlewareConfig) func(http.Handler) http.Handler
 	if cfg.Deny == nil {
 		cfg.Deny = WriteError
 	}
-	known := new(policies)
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			n := 1
-			if cfg.Cost != nil {
-				n = cfg.Cost(r)
-			}
-			d, err := admit(r.Context(), l, cfg.Key(r), n)
-			if d.hasLimit() {
-				d.setHeaders(w.Header(), known.of(d.Limit, d.Rule))
-			}
-			if d.OK {
-				next.ServeHTTP(w, r)
-				return
-			}
-			if err == nil {
-				err = &LimitedError{d}
-			}
-			cfg.Deny(w, r, err)
-		})
+	m := &middleware{l, cfg, new(policies)}
+	return func(next http.Handler) http.Handler { return &handler{m, next} }
+}
+
+type middleware struct {
+	l     Limiter
+	cfg   MiddlewareConfig
+	known *policies
+}
+
+// A handler has a decision off its stack before it passes the request on: a stream
+// holds that for as long as it is open.
+type handler struct {
+	*middleware
+	next http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.admits(w, r) {
+		h.next.ServeHTTP(w, r)
 	}
+}
+
+// admits has answered a request that it does not let through.
+func (m *middleware) admits(w http.ResponseWriter, r *http.Request) bool {
+	n := 1
+	if m.cfg.Cost != nil {
+		n = m.cfg.Cost(r)
+	}
+	d, err := admit(r.Context(), m.l, m.cfg.Key(r), n)
+	if d.hasLimit() {
+		d.setHeaders(w.Header(), m.known.of(d.Limit, d.Rule))
+	}
+	if d.OK {
+		return true
+	}
+	if err == nil {
+		err = &LimitedError{d}
+	}
+	m.cfg.Deny(w, r, err)
+	return false
 }
 
 // admit asks l, and spares a Keyed the clock when an observer further out has

@@ -56,7 +56,7 @@ func serve(w http.ResponseWriter, r *http.Request, next http.Handler, timeout ti
 			if s := reqstate.FromContext(r.Context()); s != nil {
 				s.SetRefused() // a client must not be able to trip a breaker with it
 			}
-			problem.Write(w, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
+			problem.Write(w, r, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
 			return
 		}
 		if d := time.Duration(ms) * time.Millisecond; timeout == 0 || d < timeout {

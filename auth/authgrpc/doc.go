@@ -21,6 +21,10 @@
 // come in below all interceptors, for each attempt. As a stats.Handler they also have a
 // token that a server refuses replaced.
 //
+// logginggrpc and metricsgrpc outside know the subject, or why a call was refused, in
+// the words of HTTP: "invalid-credential". Right behind them, the principal costs no
+// allocation.
+//
 // # Errors
 //
 // What [Status] makes of an error, for server and handlers:

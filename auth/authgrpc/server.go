@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -17,6 +16,8 @@ import (
 	"github.com/ballast-go/ballast/auth"
 	"github.com/ballast-go/ballast/internal/audittext"
 	"github.com/ballast-go/ballast/internal/bearer"
+	"github.com/ballast-go/ballast/internal/grpcstatus"
+	"github.com/ballast-go/ballast/internal/reqstate"
 )
 
 // ServerConfig configures [UnaryServerInterceptor] and [StreamServerInterceptor].
@@ -89,6 +90,9 @@ func StreamServerInterceptor(a auth.Authenticator, cfg ServerConfig) grpc.Stream
 		}
 		call, end := s.callOf(ctx, p)
 		defer end()
+		if call == ctx {
+			return handler(srv, stream)
+		}
 		known := knownStream{stream, call}
 		if !s.expires(p) {
 			return handler(srv, &known)
@@ -141,7 +145,7 @@ func (s *server) identify(ctx context.Context, fullMethod string) (*auth.Princip
 	}
 	var p *auth.Principal
 	if err == nil {
-		c.At = time.Now()
+		c.At = now(ctx)
 		p, err = s.a.Authenticate(ctx, c)
 	}
 	switch {
@@ -166,7 +170,8 @@ func (s *server) identify(ctx context.Context, fullMethod string) (*auth.Princip
 func (s *server) read(ctx context.Context) (c auth.Credentials, err error) {
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
-			c.TLS = &info.State
+			state := info.State // &info.State would allocate an info for every call
+			c.TLS = &state
 		}
 	}
 	fields := metadata.ValueFromIncomingContext(ctx, "authorization")
@@ -194,20 +199,65 @@ func invalid(cause error, reason string) error { return &auth.Error{Cause: cause
 
 // callOf returns the context of a call of p's, and what ends it.
 func (s *server) callOf(ctx context.Context, p *auth.Principal) (context.Context, func()) {
-	if _, known := auth.PrincipalFromContext(ctx); p != nil || known { // an outer one is not this call's
-		ctx = auth.ContextWithPrincipal(ctx, p)
-	}
+	ctx = withPrincipal(ctx, p)
 	if !s.expires(p) {
 		return ctx, func() {}
 	}
 	// Canceled, and no deadline: what a caller's end cuts off says nothing of the
-	// service, as a deadline that it did not meet would.
+	// service, as a deadline that it did not meet would. Observers further out, who
+	// do not see the cause, are told.
+	state := reqstate.FromContext(ctx)
 	ctx, cancel := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(time.Until(p.ExpiresAt), func() { cancel(auth.ErrExpired) })
+	timer := time.AfterFunc(time.Until(p.ExpiresAt), func() {
+		if state != nil {
+			state.SetExpired()
+		}
+		cancel(auth.ErrExpired)
+	})
 	return ctx, func() {
 		timer.Stop()
 		cancel(nil)
 	}
+}
+
+// withPrincipal returns a context whose calls come from p: ctx itself if it is the
+// call's State and has room for p, or if there is nobody to hide.
+func withPrincipal(ctx context.Context, p *auth.Principal) context.Context {
+	subject := ""
+	if p != nil {
+		subject = p.Subject
+	}
+	if s := own(ctx); s != nil && s.SetPrincipal(p, subject) {
+		return ctx
+	}
+	if p == nil {
+		if _, known := auth.PrincipalFromContext(ctx); !known {
+			return ctx
+		}
+	} else if s := reqstate.FromContext(ctx); s != nil {
+		s.SetSubject(subject)
+	}
+	return auth.ContextWithPrincipal(ctx, p) // an outer one is not this call's
+}
+
+// own returns ctx as the State of a call, or nil: no interceptor stands between that
+// may have brought other metadata.
+func own(ctx context.Context) *reqstate.State {
+	if s, ok := ctx.(*reqstate.State); ok && s.IsCall() {
+		return s
+	}
+	return nil
+}
+
+// now is the call's start, at no cost, unless it may be long ago: what a handler
+// calls in here with its own context has its caller's principal.
+func now(ctx context.Context) time.Time {
+	if s := own(ctx); s != nil {
+		if _, known := auth.PrincipalFromContext(s); !known {
+			return s.Start()
+		}
+	}
+	return time.Now()
 }
 
 // ended reports whether a call's credential has expired meanwhile.
@@ -220,6 +270,11 @@ func (s *server) deny(ctx context.Context, fullMethod string, err error) error {
 		if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
 			attrs = append(attrs, slog.String("remote", audittext.Safe(p.Addr.String())))
 		}
+		if state := reqstate.FromContext(ctx); state != nil {
+			if id, _, _ := state.IDs(); id != "" {
+				attrs = append(attrs, slog.String("request_id", audittext.Safe(id)))
+			}
+		}
 		s.cfg.Audit.Audit(ctx, "auth.authenticate", attrs...)
 	}
 	return denied(ctx, fullMethod, err, s.cfg.Deny)
@@ -229,7 +284,7 @@ func (s *server) deny(ctx context.Context, fullMethod string, err error) error {
 func denied(ctx context.Context, fullMethod string, err error, deny func(context.Context, string, error) error) error {
 	if deny != nil {
 		if own := deny(ctx, fullMethod, err); own != nil {
-			if st, ok := status.FromError(own); ok && st.Code() != codes.OK { // OK would be a success
+			if _, ok := status.FromError(own); ok && grpcstatus.IsFailure(own) {
 				return own
 			}
 			err = own

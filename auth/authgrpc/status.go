@@ -43,13 +43,13 @@ func Status(ctx context.Context, err error) error {
 	}
 	switch {
 	case errors.Is(err, auth.ErrAmbiguous):
-		return unauthenticated("AMBIGUOUS_CREDENTIAL", "The call has more than one credential.")
+		return unauthenticated(ctx, "AMBIGUOUS_CREDENTIAL", "The call has more than one credential.")
 	case errors.Is(err, auth.ErrInvalid):
-		return unauthenticated("INVALID_CREDENTIAL", invalidText)
+		return unauthenticated(ctx, "INVALID_CREDENTIAL", invalidText)
 	case errors.Is(err, auth.ErrNoCredential):
-		return unauthenticated("NO_CREDENTIAL", "The call has no credential.")
+		return unauthenticated(ctx, "NO_CREDENTIAL", "The call has no credential.")
 	case errors.Is(err, auth.ErrForbidden):
-		return forbidden(err)
+		return forbidden(ctx, err)
 	}
 	return failure(ctx, err)
 }
@@ -83,18 +83,18 @@ func failure(ctx context.Context, err error) error {
 	case errors.Is(err, context.Canceled) && errors.Is(ctx.Err(), context.Canceled):
 		return status.Error(codes.Canceled, "The client canceled the request.")
 	case limited:
-		return withInfo(codes.ResourceExhausted, tooMany, attempts)
+		return grpcstatus.Refuse(ctx, codes.ResourceExhausted, tooMany, attempts)
 	default:
 		return status.Error(codes.Internal, "The request could not be processed.")
 	}
 }
 
-func unauthenticated(reason, text string) error {
-	return withInfo(codes.Unauthenticated, text, &errdetails.ErrorInfo{Reason: reason})
+func unauthenticated(ctx context.Context, reason, text string) error {
+	return grpcstatus.Refuse(ctx, codes.Unauthenticated, text, &errdetails.ErrorInfo{Reason: reason})
 }
 
 // forbidden tells the client which scopes would do, if that is known.
-func forbidden(err error) error {
+func forbidden(ctx context.Context, err error) error {
 	info := &errdetails.ErrorInfo{Reason: "FORBIDDEN"}
 	if e, ok := errors.AsType[*auth.ForbiddenError](err); ok && len(e.Scopes) > 0 {
 		scopes := slices.DeleteFunc(slices.Clone(e.Scopes), func(s string) bool { return s == "" || strings.ContainsFunc(s, notScope) })
@@ -103,20 +103,11 @@ func forbidden(err error) error {
 			info.Metadata = map[string]string{"scope": strings.Join(scopes, " ")}
 		}
 	}
-	return withInfo(codes.PermissionDenied, "The caller may not do this.", info)
+	return grpcstatus.Refuse(ctx, codes.PermissionDenied, "The caller may not do this.", info)
 }
 
 // notScope: RFC 6749 §3.3 has no such character in a scope.
 func notScope(c rune) bool { return c <= ' ' || c == '"' || c == '\\' || c > '~' }
-
-func withInfo(code codes.Code, text string, info *errdetails.ErrorInfo) error {
-	info.Domain = Domain
-	st := status.New(code, text)
-	if detailed, err := st.WithDetails(info); err == nil { // else the code is enough
-		st = detailed
-	}
-	return st.Err()
-}
 
 // admitError is what Admit has refused with.
 type admitError struct{ error }

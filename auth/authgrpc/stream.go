@@ -69,7 +69,7 @@ type outcome struct {
 // over is why the stream's context has ended.
 func (s *endingStream) over() error {
 	if ended(s.ctx) {
-		return unauthenticated("INVALID_CREDENTIAL", invalidText)
+		return unauthenticated(s.ctx, "INVALID_CREDENTIAL", invalidText)
 	}
 	return Status(s.ServerStream.Context(), s.ctx.Err())
 }

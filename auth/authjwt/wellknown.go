@@ -93,7 +93,7 @@ func (i *Issuer) JWKSHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			problem.Write(w, http.StatusMethodNotAllowed, "Only GET and HEAD are allowed here.", "", 0)
+			problem.Write(w, r, http.StatusMethodNotAllowed, "Only GET and HEAD are allowed here.", "", 0)
 			return
 		}
 		doc := i.signing.Load().published

@@ -18,6 +18,9 @@
 // do when what they need is down. Interceptors outside see, log and count the
 // code that the client gets; [ServerConfig] Deny sees the error itself.
 //
+// logginggrpc and metricsgrpc outside know why a call was turned away, in the words
+// of HTTP: "breaker-open", or "refused" with a Deny of its own.
+//
 // # What counts
 //
 // The end of a call is judged by its code, unless Judge of the configuration

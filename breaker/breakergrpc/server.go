@@ -7,6 +7,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/ballast-go/ballast/breaker"
+	"github.com/ballast-go/ballast/internal/grpcstatus"
+	"github.com/ballast-go/ballast/internal/reqstate"
 )
 
 // ServerConfig configures the server's interceptors. The zero value is useful.
@@ -26,7 +28,7 @@ type ServerConfig struct {
 
 	// Deny is told of each call that is not let through, why, and with the error
 	// that says so only in here. What it returns is the call's error in place of
-	// Status(ctx, err)'s; nil leaves it at that.
+	// Status(ctx, err)'s; nil, or a status of OK, leaves it at that.
 	Deny func(ctx context.Context, fullMethod string, err error) error
 
 	_ struct{}
@@ -111,8 +113,11 @@ func isHealth(fullMethod string) bool {
 
 // deny is what the client gets.
 func (s *server) deny(ctx context.Context, fullMethod string, err error) error {
+	if state := reqstate.FromContext(ctx); state.IsCall() {
+		state.SetRefused()
+	}
 	if s.cfg.Deny != nil {
-		if own := s.cfg.Deny(ctx, fullMethod, err); own != nil {
+		if own := s.cfg.Deny(ctx, fullMethod, err); grpcstatus.IsFailure(own) {
 			return &refusal{own}
 		}
 	}

@@ -8,11 +8,10 @@ import (
 
 func TestDependencies(t *testing.T) {
 	depstest.Check(t, depstest.Forbid{
-		"github.com/prometheus":                           "a status is no telemetry",
-		"go.opentelemetry.io":                             "a status is no telemetry",
-		"go.uber.org/zap":                                 "the error is the caller's to log",
-		"github.com/ballast-go/ballast/internal/reqstate": "is about HTTP requests",
-		"google.golang.org/grpc/test":                     "is for tests",
+		"github.com/prometheus":       "a status is no telemetry",
+		"go.opentelemetry.io":         "a status is no telemetry",
+		"go.uber.org/zap":             "the error is the caller's to log",
+		"google.golang.org/grpc/test": "is for tests",
 	},
 		"google.golang.org/grpc",
 		"google.golang.org/genproto/googleapis/rpc/errdetails",

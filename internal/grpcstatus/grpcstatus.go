@@ -1,11 +1,13 @@
 // Package grpcstatus makes the one error that every Ballast package turns gRPC
 // clients away with: a code, a google.rpc.ErrorInfo, and when to come back. It
-// is what package problem is over HTTP.
+// is what package problem is over HTTP. It tells the call's State, where there is one,
+// of the reason, for logs and metrics.
 package grpcstatus
 
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -17,6 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/ballast-go/ballast/internal/problem"
+	"github.com/ballast-go/ballast/internal/reqstate"
 )
 
 // Domain is the domain of each ErrorInfo.
@@ -45,14 +48,30 @@ const maxDelay = 7 * 24 * time.Hour
 func Later(ctx context.Context, code codes.Code, text string, info *errdetails.ErrorInfo, delay time.Duration) error {
 	seconds := problem.Seconds(min(max(delay, time.Second), maxDelay))
 	setTrailer(ctx, strconv.FormatInt(1000*seconds, 10))
-	return with(code, text, info, &errdetails.RetryInfo{RetryDelay: &durationpb.Duration{Seconds: seconds}})
+	return with(ctx, code, text, info, &errdetails.RetryInfo{RetryDelay: &durationpb.Duration{Seconds: seconds}})
 }
 
 // Never is [Later] for a call that cannot succeed however late: there is no
 // RetryInfo, and the trailer says not to retry.
 func Never(ctx context.Context, code codes.Code, text string, info *errdetails.ErrorInfo) error {
 	setTrailer(ctx, "-1")
-	return with(code, text, info)
+	return with(ctx, code, text, info)
+}
+
+// Refuse is [Later] without a word on when to come back, or whether: there is
+// neither RetryInfo nor trailer.
+func Refuse(ctx context.Context, code codes.Code, text string, info *errdetails.ErrorInfo) error {
+	return with(ctx, code, text, info)
+}
+
+// IsFailure reports whether a call that ends with err is none of success to its
+// client: an error may have a status of OK, and gRPC sends that.
+func IsFailure(err error) bool {
+	if err == nil {
+		return false
+	}
+	st, ok := status.FromError(err)
+	return !ok || st.Code() != codes.OK
 }
 
 func setTrailer(ctx context.Context, pushback string) {
@@ -60,11 +79,20 @@ func setTrailer(ctx context.Context, pushback string) {
 	_ = grpc.SetTrailer(ctx, metadata.Pairs(Pushback, pushback))
 }
 
-func with(code codes.Code, text string, info *errdetails.ErrorInfo, more ...protoadapt.MessageV1) error {
+func with(ctx context.Context, code codes.Code, text string, info *errdetails.ErrorInfo, more ...protoadapt.MessageV1) error {
 	info.Domain = Domain
+	if s := reqstate.FromContext(ctx); s.IsCall() {
+		s.SetReason(token(info.Reason))
+	}
 	st := status.New(code, text)
 	if detailed, err := st.WithDetails(append(more, info)...); err == nil { // it is, unless messages do not marshal, and then the code is enough
 		st = detailed
 	}
 	return st.Err()
+}
+
+// token is a reason of ErrorInfo's as package problem spells it, and so do logs and
+// metrics: QUEUE_FULL is queue-full.
+func token(reason string) string {
+	return strings.ReplaceAll(strings.ToLower(reason), "_", "-")
 }

@@ -2,7 +2,11 @@ package grpcstatus_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"testing"
@@ -15,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/ballast-go/ballast/internal/grpcstatus"
+	"github.com/ballast-go/ballast/internal/reqstate"
 )
 
 // trailers stands for the server's side of a call.
@@ -115,3 +120,48 @@ func TestWithoutServer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// okError is an error that gRPC takes for a success.
+type okError struct{}
+
+func (okError) Error() string              { return "x" }
+func (okError) GRPCStatus() *status.Status { return status.New(codes.OK, "") }
+
+func TestIsFailure(t *testing.T) {
+	for err, want := range map[error]bool{
+		nil:                                 false,
+		okError{}:                           false,
+		fmt.Errorf("y: %w", okError{}):      false,
+		errors.New("x"):                     true,
+		context.Canceled:                    true,
+		status.Error(codes.Unavailable, ""): true,
+	} {
+		if got := grpcstatus.IsFailure(err); got != want {
+			t.Errorf("%v: %t", err, got)
+		}
+	}
+}
+
+// A call's State is told of the reason, as package problem spells it; an HTTP
+// request's, whose status gRPC does not set, is not.
+func TestReason(t *testing.T) {
+	full := func(ctx context.Context) {
+		_ = grpcstatus.Refuse(ctx, codes.Unavailable, "Full.", &errdetails.ErrorInfo{Reason: "QUEUE_FULL"})
+	}
+	s := reqstate.NewCall(t.Context(), "/a.B/C", "", "")
+	full(context.WithValue(s, new(int), 1))
+	if got := s.Record().Reason; got != "queue-full" {
+		t.Errorf("reason %q", got)
+	}
+	reqstate.Serve(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		full(r.Context())
+		if got := reqstate.FromContext(r.Context()).Record().Reason; got != "" {
+			t.Errorf("over HTTP, reason %q", got)
+		}
+	}), observer{})
+}
+
+type observer struct{}
+
+func (observer) Begin(*reqstate.State, http.ResponseWriter, *http.Request) {}
+func (observer) Finish(*reqstate.Record)                                   {}

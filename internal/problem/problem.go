@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/ballast-go/ballast/internal/reason"
 )
 
 // body is RFC 9457 §3.1 with one extension member, reason. The type
@@ -40,10 +42,11 @@ var stale = [...]string{
 //
 // Write must be the first to write to w. The answer to a HEAD request has the
 // same header; net/http drops its body.
-func Write(w http.ResponseWriter, status int, detail, reason string, retryAfter time.Duration) {
+func Write(w http.ResponseWriter, r *http.Request, status int, detail, reason string, retryAfter time.Duration) {
 	if status < 400 || status > 599 {
 		status = http.StatusInternalServerError
 	}
+	note(w, r, reason)
 	h := w.Header()
 	for _, name := range stale {
 		h.Del(name)
@@ -59,6 +62,29 @@ func Write(w http.ResponseWriter, status int, detail, reason string, retryAfter 
 	// nobody to report a write error to.
 	doc, _ := json.Marshal(body{"about:blank", http.StatusText(status), status, detail, reason})
 	_, _ = w.Write(append(doc, '\n'))
+}
+
+// note tells the request's state of the reason: that of its context or, where that
+// is not passed on, the one behind w.
+func note(w http.ResponseWriter, r *http.Request, why string) {
+	if why == "" {
+		return
+	}
+	if s, ok := r.Context().Value(reason.Key{}).(interface{ SetReason(string) }); ok {
+		s.SetReason(why)
+		return
+	}
+	for {
+		if s, ok := w.(interface{ SetReason(string) }); ok {
+			s.SetReason(why)
+			return
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = u.Unwrap()
+	}
 }
 
 // Seconds is d as delta-seconds (RFC 9110 §10.2.3): rounded up, then raised

@@ -16,7 +16,7 @@ func TestWrite(t *testing.T) {
 	for _, name := range stale {
 		rec.Header().Set(name, "left by the handler")
 	}
-	Write(rec, http.StatusServiceUnavailable, `a "quoted" <detail>`, "queue-full", 1500*time.Millisecond)
+	Write(rec, httptest.NewRequest("GET", "/", nil), http.StatusServiceUnavailable, `a "quoted" <detail>`, "queue-full", 1500*time.Millisecond)
 
 	if rec.Code != http.StatusServiceUnavailable {
 		t.Errorf("status = %d, want 503", rec.Code)
@@ -59,7 +59,7 @@ func TestWrite(t *testing.T) {
 func TestWriteLeavesOutWhatIsEmpty(t *testing.T) {
 	rec := httptest.NewRecorder()
 	rec.Header().Set("Retry-After", "7")
-	Write(rec, http.StatusInternalServerError, "", "", 0)
+	Write(rec, httptest.NewRequest("GET", "/", nil), http.StatusInternalServerError, "", "", 0)
 	want := `{"type":"about:blank","title":"Internal Server Error","status":500}` + "\n"
 	if got := rec.Body.String(); got != want {
 		t.Errorf("body = %s, want %s", got, want)
@@ -72,7 +72,7 @@ func TestWriteLeavesOutWhatIsEmpty(t *testing.T) {
 func TestWriteSendsErrorsOnly(t *testing.T) {
 	for status, want := range map[int]int{0: 500, 101: 500, 200: 500, 304: 500, 399: 500, 600: 500, 400: 400, 599: 599} {
 		rec := httptest.NewRecorder()
-		Write(rec, status, "", "", 0)
+		Write(rec, httptest.NewRequest("GET", "/", nil), status, "", "", 0)
 		if rec.Code != want {
 			t.Errorf("Write(%d) sent %d, want %d", status, rec.Code, want)
 		}
@@ -80,9 +80,9 @@ func TestWriteSendsErrorsOnly(t *testing.T) {
 }
 
 func TestWriteOverAServer(t *testing.T) {
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "100000")
-		Write(w, http.StatusGatewayTimeout, "too late", "deadline", 0)
+		Write(w, r, http.StatusGatewayTimeout, "too late", "deadline", 0)
 	}))
 	defer srv.Close()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {

@@ -9,13 +9,11 @@
 //
 //	func Middleware(x *T, …) func(http.Handler) http.Handler {
 //		return func(next http.Handler) http.Handler {
-//			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-//				reqstate.Serve(w, r, next, x) // x.Begin, next, later x.Finish
-//			})
+//			return reqstate.Handler(next, x) // x.Begin, next, later x.Finish
 //		}
 //	}
 //
-// Serve accounts for every way out of the handler: return, panic,
+// It accounts for every way out of the handler: return, panic,
 // http.ErrAbortHandler and runtime.Goexit. A panic is never swallowed here but
 // by [Guard], which logging.Recover is built on.
 //

@@ -91,8 +91,8 @@ func (s *State) writeString(p string) (int, error) {
 
 // started tells the observers that want to know. s.mu is held.
 func (s *State) started() {
-	for i := range s.nhooks {
-		if o, ok := s.hook(i).Observer.(Starter); ok {
+	for i := range int(s.nhooks) {
+		if o, ok := s.hook(i).(Starter); ok {
 			o.FirstChunk(&s.rec)
 		}
 	}

@@ -1,7 +1,9 @@
 package reqstate
 
 import (
+	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -77,6 +79,9 @@ type Record struct {
 	Subject   string // who is calling, as authenticated; "" if unknown
 	TraceID   [16]byte
 	SpanID    [8]byte
+	Sampled   bool     // the span is recorded
+	TLS       bool     // the client's connection is encrypted
+	Protocol  [2]uint8 // major and minor version of HTTP; zero for a call
 
 	// Status is the verdict that logs, metrics and traces agree on: the status
 	// sent, except where that would be a lie: 499 for ClientGone, 500 for
@@ -87,10 +92,20 @@ type Record struct {
 	// writing a body; 0 if none went out. 1xx never counts but for 101.
 	Sent    int
 	Bytes   int64 // of the body, as written to the ResponseWriter
+	BytesIn int64 // of the request's body, as read
 	Stream  Stream
 	Outcome Outcome
-	Panic   any  // the panic's value; nil but for Panicked
-	Refused bool // a limit of concurrency or a breaker turned the request away, which says nothing of the service
+	Panic   any         // the panic's value; nil but for Panicked
+	Refused bool        // a limit of concurrency or a breaker turned the request away, which says nothing of the service
+	Reason  string      // why it was turned away: a token such as "queue-full", of no client's choosing; "" if it was not
+	Attrs   []slog.Attr // by others, for the log; at most 32
+
+	// RPC is the full method of a gRPC call, "" for an HTTP request. Then Route is
+	// the same, Method is "", Status is the HTTP status that Code stands for,
+	// Sent is 0 and Stream counts messages.
+	RPC        string
+	Code       uint32 // the gRPC status code, as the server sent it or, to a client that left, would have
+	MessagesIn int64  // messages that a stream received
 }
 
 // Stream is when the body's bytes left. A chunk is what one Flush, or one
@@ -105,6 +120,43 @@ type Stream struct {
 // IDs returns the request's id and those of its server span; zero if unknown.
 func (r *Record) IDs() (request string, trace [16]byte, span [8]byte) {
 	return r.RequestID, r.TraceID, r.SpanID
+}
+
+// refused is the reason of a rejection that gives none.
+const refused = "refused"
+
+// protections are the reasons of rejections that are a service's protection at work:
+// they must wake nobody. "auth-unavailable" and "unavailable" are not among them: what
+// is behind those is down.
+var protections = [...]string{"breaker-open", "draining", "queue-full", "queue-timeout", refused, "shed"}
+
+// Protections returns the reasons of the rejections that Protected is about.
+func Protections() []string { return slices.Clone(protections[:]) }
+
+// IsProtection reports whether reason is one of Protections.
+func IsProtection(reason string) bool { return slices.Contains(protections[:], reason) }
+
+// Rejection returns why the request was turned away, "refused" if nobody said, or ""
+// if it was not. A panic after that, or an answer in its place, is what it is.
+func (r *Record) Rejection() string {
+	switch {
+	case r.Status < 400:
+		return ""
+	case r.Outcome == Complete, r.Outcome == Expired:
+	case r.Outcome == ErrorEvent && r.RPC != "": // its status says why, after some messages
+	default:
+		return ""
+	}
+	if r.Reason == "" && r.Refused {
+		return refused
+	}
+	return r.Reason
+}
+
+// Protected reports whether the request was turned away to protect the service, which
+// is no failure to logs, metrics and traces.
+func (r *Record) Protected() bool {
+	return r.Status == http.StatusServiceUnavailable && IsProtection(r.Rejection())
 }
 
 // Unmatched is the route of a request that no pattern matched.

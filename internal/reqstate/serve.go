@@ -12,20 +12,48 @@ import (
 // none, and sees to it that o.Finish is called exactly once however next ends.
 func Serve(w http.ResponseWriter, r *http.Request, next http.Handler, o Observer) {
 	s := find(w, r)
-	if s != nil && s.join(o, w, r) {
-		defer func() {
-			v := recover()
-			s.panicked(v) // a foreign middleware between here and the owner may swallow it
-			s.leave(r)
-			if v != nil {
-				panic(v) // its stack is still there: this runs on top of it
-			}
-		}()
-		next.ServeHTTP(w, r)
+	if s == nil || !s.join(o, w, r) {
+		// No State, or a final one: r is a late request of a handler that outlived it.
+		own(w, r, next, o)
 		return
 	}
-	// No State, or a final one: r is a late request of a handler that outlived it.
-	s = newState(w, r)
+	defer s.left(r)
+	next.ServeHTTP(w, r)
+}
+
+// Handler returns a handler that does what Serve does, for middlewares whose
+// observer is the same for all requests. A chain of them takes a third of the
+// stack that closures around Serve take, which is what an idle stream holds.
+func Handler(next http.Handler, o Observer) http.Handler { return &layer{next, o} }
+
+type layer struct {
+	next http.Handler
+	o    Observer
+}
+
+func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := find(w, r)
+	if s == nil || !s.join(l.o, w, r) {
+		own(w, r, l.next, l.o)
+		return
+	}
+	defer s.left(r)
+	l.next.ServeHTTP(w, r)
+}
+
+// left is deferred by those that have joined.
+func (s *State) left(r *http.Request) {
+	v := recover()
+	s.panicked(v) // a foreign middleware between here and the owner may swallow it
+	s.leave(r)
+	if v != nil {
+		panic(v) // its stack is still there: this runs on top of it
+	}
+}
+
+// own is Serve where there is no State to join.
+func own(w http.ResponseWriter, r *http.Request, next http.Handler, o Observer) {
+	s := newState(w, r)
 	outer, returned := r, false
 	w, r = s.take(r)
 	defer func() {
@@ -50,6 +78,21 @@ func Serve(w http.ResponseWriter, r *http.Request, next http.Handler, o Observer
 // If Guard owns the State, handle gets an observer's panic too, with sent: the
 // answer stands.
 func Guard(w http.ResponseWriter, r *http.Request, next http.Handler, handle func(w http.ResponseWriter, r *http.Request, v any, sent bool)) {
+	(&guard{next, handle}).ServeHTTP(w, r)
+}
+
+// Guarded returns a handler that does what Guard does.
+func Guarded(next http.Handler, handle func(w http.ResponseWriter, r *http.Request, v any, sent bool)) http.Handler {
+	return &guard{next, handle}
+}
+
+type guard struct {
+	next   http.Handler
+	handle func(w http.ResponseWriter, r *http.Request, v any, sent bool)
+}
+
+func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	next, handle := g.next, g.handle
 	s := find(w, r)
 	owner := s == nil || s.isDone()
 	outer, returned := r, false
@@ -126,16 +169,17 @@ func (s *State) begun() bool {
 func (s *State) end(outer, inner *http.Request, returned bool, v any) {
 	// As if there were no copy: middlewares outside look for the pattern, and
 	// the server removes the temporary files of the form it finds here.
-	if inner.Pattern != "" {
+	// What changes nothing is not written: handlers may share a sub-request.
+	if inner.Pattern != "" && inner.Pattern != outer.Pattern {
 		outer.Pattern = inner.Pattern
 	}
-	if outer.MultipartForm == nil {
+	if outer.MultipartForm == nil && inner.MultipartForm != nil {
 		outer.MultipartForm = inner.MultipartForm
 	}
 	s.askTimeout()
 	s.arm()
 	s.settle(inner, returned, v)
-	s.finish(s.nhooks - 1)
+	s.finish(int(s.nhooks) - 1)
 }
 
 // finish calls Finish of hook i and of those before it, even if one panics.
@@ -144,8 +188,8 @@ func (s *State) finish(i int) {
 		return
 	}
 	defer s.finish(i - 1)
-	if h := s.hook(i); h.ready {
-		h.Finish(&s.rec)
+	if s.isReady(i) {
+		s.hook(i).Finish(&s.rec)
 	}
 }
 
@@ -179,6 +223,7 @@ func (s *State) settle(r *http.Request, returned bool, v any) {
 	defer s.mu.Unlock()
 	rec := &s.rec
 	rec.Duration = time.Since(rec.Start)
+	rec.BytesIn = s.bytesIn.Load()
 	if rec.Route == "" {
 		rec.Route = routeOf(r)
 	}
@@ -203,6 +248,9 @@ func (s *State) settle(r *http.Request, returned bool, v any) {
 		s.events.Finish()
 	}
 	s.verdict(returned)
+	if rec.Status < 400 {
+		rec.Reason = "" // of an answer that another took the place of
+	}
 	s.done = true
 	s.sealed.Store(true)
 }

@@ -672,7 +672,7 @@ func TestSlots(t *testing.T) {
 		s := FromContext(r.Context())
 		s.SetRequestID("id")
 		s.SetSubject("who")
-		s.SetTrace([16]byte{1}, [8]byte{2})
+		s.SetTrace([16]byte{1}, [8]byte{2}, true)
 		s.SetRefused()
 		w.WriteHeader(202)
 		during = s.Record()

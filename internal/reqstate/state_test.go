@@ -30,3 +30,20 @@ func TestStart(t *testing.T) {
 		t.Error("after its end a request still passes for one that has just begun")
 	}
 }
+
+func TestNameRequest(t *testing.T) {
+	var s *State
+	o := newRecorder()
+	observedFunc(o, func(_ http.ResponseWriter, r *http.Request) {
+		s = Of(r)
+		if got := s.NameRequest("first"); got != "first" {
+			t.Errorf("named %q", got)
+		}
+		if got := s.NameRequest("second"); got != "first" {
+			t.Errorf("named again %q", got)
+		}
+	}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	if rec := one(t, o); rec.RequestID != "first" || s.NameRequest("third") != "first" {
+		t.Errorf("id %q", rec.RequestID)
+	}
+}

@@ -13,11 +13,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ballast-go/ballast/internal/problem"
 )
 
 // The cases in which what was sent and what is recorded part.
@@ -391,7 +394,7 @@ func TestForeignMiddlewareChangesNothing(t *testing.T) {
 				}()
 				a, b := one(t, outer), one(t, inner)
 				want(t, a, 500, 201, UpstreamCut, 27)
-				if a.Stream != (Stream{3, time.Second, time.Second}) || a != b {
+				if a.Stream != (Stream{3, time.Second, time.Second}) || !reflect.DeepEqual(a, b) {
 					t.Errorf("%+v\n%+v", a, b)
 				}
 			})
@@ -550,7 +553,7 @@ func TestNothingIsAccountedAfterwards(t *testing.T) {
 	state.onWire()
 	state.watch([]byte("event: error\n"))
 	state.leave(httptest.NewRequest("GET", "/", nil))
-	if got := state.Record(); got != rec {
+	if got := state.Record(); !reflect.DeepEqual(got, rec) {
 		t.Errorf("the record became %+v", got)
 	}
 	if state.events.Found() {
@@ -595,4 +598,62 @@ func (h *halves) Write(p []byte) (int, error) { return len(p) / 2, io.ErrShortWr
 func (h *halves) ReadFrom(src io.Reader) (int64, error) {
 	n, _ := src.Read(make([]byte, 10))
 	return int64(n / 2), io.ErrShortWrite
+}
+
+// swallows holds back a failure, which next to it answers otherwise.
+type swallows struct {
+	http.ResponseWriter
+	failed bool
+}
+
+func (s *swallows) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+func (s *swallows) WriteHeader(status int)      { s.failed = status >= 500 }
+func (s *swallows) Write(p []byte) (int, error) { return len(p), nil }
+
+// The reason of a problem reaches the record through a foreign writer, and only
+// that of the answer that was sent: not of one that another took the place of, nor
+// one that comes too late.
+func TestReason(t *testing.T) {
+	o := newRecorder()
+	s := startSite(t, observedFunc(o, func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/shed":
+			problem.Write(copying{w}, r, 503, "", "queue-full", 0)
+		case "/late":
+			w.WriteHeader(500)
+			problem.Write(w, r, 503, "", "queue-full", 0)
+		case "/instead":
+			problem.Write(&swallows{ResponseWriter: w}, r, 503, "", "queue-full", 0)
+			io.WriteString(w, "from the cache")
+		case "/twice":
+			problem.Write(&swallows{ResponseWriter: w}, r, 503, "", "queue-full", 0)
+			problem.Write(w, r, 503, "", "draining", 0)
+		}
+	}), false)
+	for path, reason := range map[string]string{"/shed": "queue-full", "/late": "", "/instead": "", "/twice": "draining"} {
+		s.mustGet(t, path)
+		if rec := one(t, o); rec.Reason != reason {
+			t.Errorf("%s: %q", path, rec.Reason)
+		}
+	}
+}
+
+type copying struct{ w http.ResponseWriter }
+
+func (c copying) Unwrap() http.ResponseWriter { return c.w }
+func (c copying) Header() http.Header         { return c.w.Header() }
+func (c copying) Write(p []byte) (int, error) { return c.w.Write(p) }
+func (c copying) WriteHeader(status int)      { c.w.WriteHeader(status) }
+
+// So does that of one inside an http.TimeoutHandler, which hands its own writer on
+// and lets nobody through.
+func TestReasonInsideTimeoutHandler(t *testing.T) {
+	o := newRecorder()
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { problem.Write(w, r, 503, "", "queue-full", 0) })
+	h := http.TimeoutHandler(inner, time.Minute, "")
+	s := startSite(t, observedFunc(o, h.ServeHTTP), false)
+	s.mustGet(t, "/")
+	if rec := one(t, o); rec.Reason != "queue-full" || rec.Status != 503 {
+		t.Errorf("%d %q", rec.Status, rec.Reason)
+	}
 }

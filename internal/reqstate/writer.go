@@ -23,6 +23,9 @@ type base struct{ s *State }
 
 func (b base) state() *State { return b.s }
 
+// SetReason is for who turns the request away and has w alone: see State.SetReason.
+func (b base) SetReason(reason string) { b.s.SetReason(reason) }
+
 // Unwrap is for http.ResponseController: deadlines and full duplex.
 func (b base) Unwrap() http.ResponseWriter { return b.s.w }
 

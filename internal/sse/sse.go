@@ -23,7 +23,7 @@ func IsStream(h map[string][]string) bool {
 type Scanner struct {
 	found bool
 	begun bool     // past the first line, which may have a byte order mark
-	n     int      // bytes of the current line kept in line
+	n     uint8    // bytes of the current line kept in line
 	line  [32]byte // more than any line of interest needs
 }
 
@@ -41,7 +41,7 @@ func (s *Scanner) Scan(p string) {
 		if j := strings.IndexByte(p[:i], '\r'); j >= 0 {
 			i = j
 		}
-		s.n += copy(s.line[s.n:], p[:i])
+		s.n += uint8(copy(s.line[s.n:], p[:i]))
 		if i == len(p) {
 			return
 		}
@@ -70,24 +70,24 @@ func (s *Scanner) endLine() {
 }
 
 func isErrorLine(line string) bool {
-	field, value, _ := strings.Cut(line, ":")
-	value = strings.TrimPrefix(value, " ")
-	switch field {
-	case "event":
-		return value == "error"
-	case "data":
-		rest, ok := strings.CutPrefix(value, "{")
-		if !ok {
-			return false
-		}
-		rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " "), `"error"`)
-		if !ok {
-			return false
-		}
-		rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " "), ":")
-		return ok && saysSomething(strings.TrimLeft(rest, " "))
+	// Not strings.Cut, which took a fifth of what a chunk costs.
+	if value, ok := strings.CutPrefix(line, "event:"); ok {
+		return strings.TrimPrefix(value, " ") == "error"
 	}
-	return false
+	value, ok := strings.CutPrefix(line, "data:")
+	if !ok {
+		return false
+	}
+	rest, ok := strings.CutPrefix(strings.TrimPrefix(value, " "), "{")
+	if !ok {
+		return false
+	}
+	rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " "), `"error"`)
+	if !ok {
+		return false
+	}
+	rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " "), ":")
+	return ok && saysSomething(strings.TrimLeft(rest, " "))
 }
 
 // saysSomething reports whether a JSON value begins that is not null, false,

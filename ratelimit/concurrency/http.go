@@ -44,14 +44,14 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		case errors.Is(err, ErrTimeout):
 			detail, reason = "The service is at its limit and could not begin in time.", "queue-timeout"
 		}
-		problem.Write(w, http.StatusServiceUnavailable, detail, reason, max(time.Second, transient.RetryDelay()))
+		problem.Write(w, r, http.StatusServiceUnavailable, detail, reason, max(time.Second, transient.RetryDelay()))
 	case errors.Is(err, ErrTooLarge):
-		problem.Write(w, http.StatusRequestEntityTooLarge, "The request is larger than the service accepts.", "", 0)
+		problem.Write(w, r, http.StatusRequestEntityTooLarge, "The request is larger than the service accepts.", "", 0)
 	case errors.Is(err, context.DeadlineExceeded):
-		problem.Write(w, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
+		problem.Write(w, r, http.StatusGatewayTimeout, "The answer was not ready in time.", "", 0)
 	case errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled):
-		problem.Write(w, statusClientGone, "The client closed the request.", "", 0)
+		problem.Write(w, r, statusClientGone, "The client closed the request.", "", 0)
 	default:
-		problem.Write(w, http.StatusInternalServerError, "The request could not be processed.", "", 0)
+		problem.Write(w, r, http.StatusInternalServerError, "The request could not be processed.", "", 0)
 	}
 }

@@ -16,6 +16,9 @@
 // gRPC has read and decoded the request of a unary call by then: bound it with
 // grpc.MaxRecvMsgSize, and what is in flight with package concurrencygrpc.
 //
+// logginggrpc and metricsgrpc outside know why a call was turned away, in the words
+// of HTTP: "rate-limited" or "cost-exceeds-limit".
+//
 // On a client: inside retries and circuit breakers, so that each attempt is
 // paced, and before tracing of attempts.
 //

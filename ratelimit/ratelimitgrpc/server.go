@@ -4,10 +4,13 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/ballast-go/ballast/internal/grpcstatus"
+	"github.com/ballast-go/ballast/internal/reqstate"
 	"github.com/ballast-go/ballast/ratelimit"
 )
 
@@ -41,7 +44,7 @@ type ServerConfig struct {
 
 	// Deny is told of each call that is not let through, why, and with the
 	// error that says so only in here. What it returns is the call's error in
-	// place of Status(ctx, err)'s; nil leaves it at that.
+	// place of Status(ctx, err)'s; nil, or a status of OK, leaves it at that.
 	Deny func(ctx context.Context, fullMethod string, err error) error
 
 	_ struct{}
@@ -55,7 +58,7 @@ type ServerConfig struct {
 func UnaryServerInterceptor(l ratelimit.Limiter, cfg ServerConfig) grpc.UnaryServerInterceptor {
 	s := newServer("UnaryServerInterceptor", l, cfg)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		d, err := s.ask(ctx, info.FullMethod, req)
+		d, err := s.ask(ctx, info.FullMethod, req, reqstate.FromContext(ctx).Start())
 		if s.cfg.Headers {
 			// Without a stream in ctx nobody waits for a header.
 			_ = grpc.SetHeader(ctx, header(d))
@@ -84,6 +87,7 @@ func StreamServerInterceptor(l ratelimit.Limiter, cfg ServerConfig) grpc.StreamS
 // server is what both interceptors are made of.
 type server struct {
 	limiter ratelimit.Limiter
+	keyed   *ratelimit.Keyed // limiter, if it is one
 	cfg     ServerConfig
 }
 
@@ -94,16 +98,23 @@ func newServer(of string, l ratelimit.Limiter, cfg ServerConfig) *server {
 	if cfg.Key == nil {
 		panic("ratelimitgrpc: " + of + " without ServerConfig.Key")
 	}
-	return &server{l, cfg}
+	keyed, _ := l.(*ratelimit.Keyed)
+	return &server{l, keyed, cfg}
 }
 
-// ask returns why a call or message is not to be let through, or nil.
-func (s *server) ask(ctx context.Context, fullMethod string, req any) (ratelimit.Decision, error) {
+// ask returns why a call or message is not to be let through, or nil. at is when the
+// call began, if that is known and is about now: a Keyed is spared the clock then.
+func (s *server) ask(ctx context.Context, fullMethod string, req any, at time.Time) (d ratelimit.Decision, err error) {
 	n := 1
 	if s.cfg.Cost != nil {
 		n = s.cfg.Cost(ctx, fullMethod, req)
 	}
-	d, err := s.limiter.AllowN(ctx, s.cfg.Key(ctx, fullMethod), n)
+	key := s.cfg.Key(ctx, fullMethod)
+	if s.keyed != nil && n >= 0 && !at.IsZero() {
+		d = s.keyed.AllowAt(at, key, n)
+	} else {
+		d, err = s.limiter.AllowN(ctx, key, n)
+	}
 	switch {
 	case d.OK: // also when the limiter failed, and its policy is to fail open
 		return d, nil
@@ -116,7 +127,7 @@ func (s *server) ask(ctx context.Context, fullMethod string, req any) (ratelimit
 // deny is what the client gets.
 func (s *server) deny(ctx context.Context, fullMethod string, err error) error {
 	if s.cfg.Deny != nil {
-		if own := s.cfg.Deny(ctx, fullMethod, err); own != nil {
+		if own := s.cfg.Deny(ctx, fullMethod, err); grpcstatus.IsFailure(own) {
 			return own
 		}
 	}
@@ -125,7 +136,7 @@ func (s *server) deny(ctx context.Context, fullMethod string, err error) error {
 
 func (s *server) perStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx := stream.Context()
-	d, err := s.ask(ctx, info.FullMethod, nil)
+	d, err := s.ask(ctx, info.FullMethod, nil, reqstate.FromContext(ctx).Start())
 	if s.cfg.Headers {
 		_ = stream.SetHeader(header(d)) // it has none yet, unless somebody outside sent it already
 	}

@@ -2,6 +2,7 @@ package ratelimitgrpc
 
 import (
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 )
@@ -60,7 +61,7 @@ func (s *chargedStream) ended() error {
 // hold up the other direction.
 func (s *chargedStream) charge(m any) error {
 	ctx := s.Context()
-	_, err := s.server.ask(ctx, s.fullMethod, m)
+	_, err := s.server.ask(ctx, s.fullMethod, m, time.Time{})
 	if err == nil {
 		return nil
 	}

@@ -16,6 +16,9 @@
 // grpc.MaxRecvMsgSize, and how many there are on a connection with
 // grpc.MaxConcurrentStreams.
 //
+// logginggrpc and metricsgrpc outside know why a call was turned away, in the words
+// of HTTP: "queue-full" or "shed", or "refused" with a Deny of its own.
+//
 // On a client: inside retries, so that no permit is held while nothing is going
 // on and that each attempt has its own.
 //

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
+	"github.com/ballast-go/ballast/internal/grpcstatus"
+	"github.com/ballast-go/ballast/internal/reqstate"
 	"github.com/ballast-go/ballast/ratelimit/concurrency"
 )
 
@@ -46,7 +48,7 @@ type ServerConfig struct {
 
 	// Deny is told of each call that gets no permit, why, and with the error
 	// that says so only in here. What it returns is the call's error in place
-	// of Status(ctx, err)'s; nil leaves it at that.
+	// of Status(ctx, err)'s; nil, or a status of OK, leaves it at that.
 	Deny func(ctx context.Context, fullMethod string, err error) error
 
 	_ struct{}
@@ -147,8 +149,11 @@ func (s *server) admit(ctx context.Context, fullMethod string, req any) (*concur
 
 // deny is what the client gets.
 func (s *server) deny(ctx context.Context, fullMethod string, err error) error {
+	if state := reqstate.FromContext(ctx); state.IsCall() {
+		state.SetRefused()
+	}
 	if s.cfg.Deny != nil {
-		if own := s.cfg.Deny(ctx, fullMethod, err); own != nil {
+		if own := s.cfg.Deny(ctx, fullMethod, err); grpcstatus.IsFailure(own) {
 			return &refusal{own}
 		}
 	}
