@@ -82,3 +82,24 @@ func BenchmarkModel(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkGenAI(b *testing.B) {
+	g := mustGenAI(b, mustNew(b, metrics.Config{}), metrics.GenAIConfig{})
+	b.Run("token", func(b *testing.B) {
+		c := g.Begin(b.Context(), chat)
+		b.ReportAllocs()
+		for b.Loop() {
+			c.FirstToken()
+			c.Tokens(1)
+		}
+	})
+	b.Run("call", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			c := g.Begin(b.Context(), chat)
+			c.FirstToken()
+			c.Tokens(2)
+			c.End(nil)
+		}
+	})
+}

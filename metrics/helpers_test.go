@@ -79,8 +79,10 @@ func sum(samples map[string]float64) (total float64) {
 	return total
 }
 
-func total(method, endpoint, status string) string {
-	return `http_requests_total{endpoint="` + endpoint + `",method="` + method + `",status="` + status + `"}`
+func total(method, endpoint, status string) string { return rejected(method, endpoint, status, "") }
+
+func rejected(method, endpoint, status, reason string) string {
+	return `http_requests_total{endpoint="` + endpoint + `",method="` + method + `",reason="` + reason + `",status="` + status + `"}`
 }
 
 // wantTotals fails t unless http_requests_total has exactly the samples of

@@ -24,11 +24,7 @@ func Middleware(m *Metrics, _ MiddlewareConfig) func(http.Handler) http.Handler 
 	if m == nil {
 		panic("metrics: Middleware of a nil *Metrics")
 	}
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			reqstate.Serve(w, r, next, &m.series.requests)
-		})
-	}
+	return func(next http.Handler) http.Handler { return reqstate.Handler(next, m.series.requests) }
 }
 
 // WithoutState returns a context whose requests are counted on their own: a

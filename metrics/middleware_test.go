@@ -312,8 +312,11 @@ func TestAllocations(t *testing.T) {
 	alone := measure(joined(leaf))
 	for name, h := range map[string]http.Handler{
 		"joined":               middleware(mustNew(t, metrics.Config{})),
+		"OTel":                 middleware(mustNew(t, metrics.Config{Names: metrics.OTel})),
+		"native":               middleware(mustNew(t, metrics.Config{NativeHistograms: true})),
 		"joined, beyond bound": overflowing,
 	} {
+		joined(h).ServeHTTP(w, r) // builds its series
 		if n := measure(joined(h)) - alone; n != 0 {
 			t.Errorf("%s: %v allocations more, want 0", name, n)
 		}

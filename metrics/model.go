@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/ballast-go/ballast/internal/promseries"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -31,10 +32,11 @@ type ModelInfo struct {
 // A Model counts what one model does. Metrics.Model makes it. A nil *Model
 // counts nothing.
 type Model struct {
-	inference prometheus.Observer
-	failures  *table[string, prometheus.Counter]
+	inference *promseries.Histogram
+	failures  *promseries.Table[string, prometheus.Counter]
 	fail      func(errorType string) prometheus.Counter
 	other     prometheus.Counter
+	overflow  prometheus.Counter
 }
 
 // Model registers a model, for as long as the Metrics lives. Its series are
@@ -87,14 +89,15 @@ func (m *Model) CountError(errorType string) {
 }
 
 func (m *Model) failure(errorType string) prometheus.Counter {
-	if c, ok := m.failures.get(errorType); ok {
+	if c, ok := m.failures.Get(errorType); ok {
 		return c
 	}
-	if errorType != "" && len(errorType) <= maxLabelBytes && !m.failures.full() {
-		if c, ok := m.failures.add(strings.Clone(errorType), m.fail); ok {
+	if errorType != "" && len(errorType) <= maxLabelBytes && !m.failures.Full() {
+		if c, ok := m.failures.Add(strings.Clone(errorType), m.fail); ok {
 			return c
 		}
 	}
+	m.overflow.Inc()
 	return m.other
 }
 
@@ -102,12 +105,14 @@ func (m *Model) failure(errorType string) prometheus.Counter {
 type models struct {
 	info      *prometheus.GaugeVec
 	failures  *prometheus.CounterVec
-	inference *prometheus.HistogramVec
+	inference *promseries.HistogramVec
 
-	registered *table[string, *Model]
+	max        int
+	registered *promseries.Table[string, *Model]
+	overflow   prometheus.Counter
 }
 
-func newModels(maxModels int) models {
+func newModels(s settings, overflows *prometheus.CounterVec) models {
 	return models{
 		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "model_info",
@@ -117,18 +122,22 @@ func newModels(maxModels int) models {
 			Name: "prediction_errors_total",
 			Help: "Total prediction errors.",
 		}, []string{"model_id", "error_type"}),
-		inference: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		inference: promseries.NewHistogramVec(promseries.HistogramOpts{
 			Name:    "model_inference_duration_seconds",
 			Help:    "Model inference time in seconds.",
+			Labels:  []string{"model_id"},
 			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
-		}, []string{"model_id"}),
-		registered: newTable[string, *Model](maxModels),
+			Native:  s.native,
+		}),
+		max:        s.models,
+		registered: promseries.NewTable[string, *Model](s.models),
+		overflow:   overflows.WithLabelValues("error_types"),
 	}
 }
 
 func (s *models) add(info ModelInfo) (*Model, error) {
 	added := false
-	m, ok := s.registered.add(strings.Clone(info.ID), func(id string) *Model {
+	m, ok := s.registered.Add(strings.Clone(info.ID), func(id string) *Model {
 		added = true
 		return s.build(info)
 	})
@@ -138,7 +147,7 @@ func (s *models) add(info ModelInfo) (*Model, error) {
 	case ok:
 		return nil, fmt.Errorf("metrics: ModelInfo.ID: %q is registered already", info.ID)
 	}
-	return nil, fmt.Errorf("metrics: ModelInfo.ID: no room for %q beside %d models (Config.MaxModels)", info.ID, s.registered.limit)
+	return nil, fmt.Errorf("metrics: ModelInfo.ID: no room for %q beside %d models (Config.MaxModels)", info.ID, s.max)
 }
 
 func (s *models) build(info ModelInfo) *Model {
@@ -147,9 +156,10 @@ func (s *models) build(info ModelInfo) *Model {
 		return s.failures.WithLabelValues(info.ID, validLabel(errorType))
 	}
 	return &Model{
-		inference: s.inference.WithLabelValues(info.ID),
-		failures:  newTable[string, prometheus.Counter](maxErrorTypes - 1),
+		inference: s.inference.With(info.ID),
+		failures:  promseries.NewTable[string, prometheus.Counter](maxErrorTypes - 1),
 		fail:      fail,
 		other:     fail(other),
+		overflow:  s.overflow,
 	}
 }

@@ -111,10 +111,10 @@ func TestRun(t *testing.T) {
 	}
 	f := &fixture{t: t, url: strings.TrimSuffix(url, "/v1/chat/completions")}
 	for name, want := range map[string]string{
-		`gateway_tokens_total{kind="output"}`:                                             "3",
-		`gateway_calls_settled_total{how="usage"}`:                                        "1",
-		`ratelimit_calls_total{limiter="requests",outcome="allowed"}`:                     "1",
-		`http_requests_total{endpoint="/v1/chat/completions",method="POST",status="200"}`: "1",
+		`gateway_tokens_total{kind="output"}`:                                                       "3",
+		`gateway_calls_settled_total{how="usage"}`:                                                  "1",
+		`ratelimit_calls_total{limiter="requests",outcome="allowed"}`:                               "1",
+		`http_requests_total{endpoint="/v1/chat/completions",method="POST",reason="",status="200"}`: "1",
 	} {
 		if got := f.metric(name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)

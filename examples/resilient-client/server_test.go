@@ -139,16 +139,16 @@ func TestOneState(t *testing.T) {
 			}
 		}
 		const whole = 5 // all four middlewares, and the handler
-		check("success", 200, `http_requests_total{endpoint="unmatched",method="GET",status="200"} 1`, whole)
+		check("success", 200, `http_requests_total{endpoint="unmatched",method="GET",reason="",status="200"} 1`, whole)
 		status = 500
-		check("failure", 500, `http_requests_total{endpoint="unmatched",method="GET",status="500"} 1`, whole)
+		check("failure", 500, `http_requests_total{endpoint="unmatched",method="GET",reason="",status="500"} 1`, whole)
 		status = 0
-		check("panic", 500, `http_requests_total{endpoint="unmatched",method="GET",status="500"} 2`, whole)
+		check("panic", 500, `http_requests_total{endpoint="unmatched",method="GET",reason="",status="500"} 2`, whole)
 		refuser := 4 // it is the last that is reached
 		if breakerOutside {
 			refuser = 3
 		}
-		check("refusal", 503, `http_requests_total{endpoint="unmatched",method="GET",status="503"} 1`, refuser)
+		check("refusal", 503, `http_requests_total{endpoint="unmatched",method="GET",reason="breaker-open",status="503"} 1`, refuser)
 		if s := c.breaker.Stats(); s.Successes != 1 || s.Failures != 2 || s.Rejected != 1 || s.State != breaker.Open {
 			t.Errorf("breaker: %+v", s)
 		}
