@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"path"
 	"runtime"
 	"strings"
@@ -14,30 +13,33 @@ import (
 // check is a Check at work.
 type check struct {
 	Check
-	startup bool
 
 	// Guarded by Health.mu.
 	running bool
+	streak  int   // how many results in a row were as the last one
+	fell    error // the last result that was a failure
 	result
 }
 
 // result is what is known about a check. Snapshots hold copies.
 type result struct {
 	name           string
-	startup        bool
+	kind           Kind
 	err            error // why the check does not pass; nil if it does
+	last           error // what the last run said; err follows by Rise and Fall
 	runs, failures uint64
 	ended, took    time.Duration // of the last run; ended is since the epoch
 	expires        time.Duration // since the epoch; a pass is stale after it
 	hung           bool
 }
 
-func newCheck(c Check, startup bool) *check {
-	return &check{
-		Check:   c,
-		startup: startup,
-		result:  result{name: c.Name, startup: startup, err: fmt.Errorf("check %s: no result yet", c.Name)},
+func newCheck(c Check, kind Kind) *check {
+	one := &check{Check: c, result: result{name: c.Name, kind: kind}}
+	if kind != KindLiveness { // which is good until it has failed
+		one.err = fmt.Errorf("check %s: no result yet", c.Name)
+		one.last, one.fell = one.err, one.err
 	}
+	return one
 }
 
 // fresh is how long after the end of a run the next one's result is awaited.
@@ -46,9 +48,12 @@ func (c *check) fresh() time.Duration { return c.Interval + c.Timeout + slack }
 // watch runs a check until it needs no more, or Close.
 func (h *Health) watch(c *check) {
 	defer h.leave(nil)
+	if c.kind == KindLiveness && !h.waitStarted() {
+		return
+	}
 	for {
 		passed := h.run(c)
-		if passed && c.startup {
+		if passed && c.kind == KindStartup {
 			return
 		}
 		select {
@@ -59,8 +64,23 @@ func (h *Health) watch(c *check) {
 	}
 }
 
+// waitStarted waits until startup has passed; false means that Close came first.
+func (h *Health) waitStarted() bool {
+	for {
+		s := h.current.Load()
+		if s.started == nil {
+			return true
+		}
+		select {
+		case <-s.superseded:
+		case <-h.ctx.Done():
+			return false
+		}
+	}
+}
+
 // run runs a check once, publishes the outcome, and returns when Func has
-// returned, or at once on Close.
+// returned, or at once on Close. It reports whether the check passes now.
 func (h *Health) run(c *check) (passed bool) {
 	h.enter(c)
 	ctx, cancel := context.WithTimeout(h.ctx, c.Timeout)
@@ -74,8 +94,7 @@ func (h *Health) run(c *check) (passed bool) {
 
 	select {
 	case err := <-outcome:
-		h.record(c, began, err)
-		return err == nil
+		return h.record(c, began, err)
 	case <-ctx.Done():
 		h.record(c, began, c.late(ctx.Err()))
 	}
@@ -88,12 +107,17 @@ func (h *Health) run(c *check) (passed bool) {
 	case <-time.After(slack):
 		h.amend(c, fmt.Errorf("check %s: hangs, does not heed its context: no answer within %v: %w", c.Name, c.Timeout, ctx.Err()), true)
 	}
-	select {
-	case err := <-outcome:
-		h.amend(c, err, false)
-	case <-h.ctx.Done():
+	for {
+		select {
+		case err := <-outcome:
+			h.amend(c, err, false)
+			return false
+		case <-h.ctx.Done():
+			return false
+		case <-time.After(c.Interval):
+			h.persist(c)
+		}
 	}
-	return false
 }
 
 // call calls Func and sends the one outcome, whichever way Func ends. The error
@@ -142,24 +166,56 @@ func panicked(v any) error {
 	}
 }
 
-// record publishes the outcome of a run. What comes after Close says nothing
-// about the check, whose context was cancelled, and is dropped.
-func (h *Health) record(c *check, began time.Duration, err error) {
+// record publishes the outcome of a run, and reports whether the check passes
+// now. What comes after Close says nothing about the check, whose context was
+// cancelled, and is dropped.
+func (h *Health) record(c *check, began time.Duration, err error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return
+		return false
 	}
-	c.err = err
 	c.ended = h.now()
 	c.took = c.ended - began
-	c.expires = c.ended + c.fresh()
-	if c.startup {
-		c.expires = math.MaxInt64 // passing once is passing for good
-	}
 	c.runs++
 	if err != nil {
 		c.failures++
+	}
+	h.judge(c, err)
+	return c.err == nil
+}
+
+// persist counts a run that goes on hanging as one more that failed.
+func (h *Health) persist(c *check) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.closed {
+		h.judge(c, c.last)
+	}
+}
+
+// judge makes of one more result whether the check passes, and publishes it.
+// h.mu is held.
+func (h *Health) judge(c *check, err error) {
+	if (err == nil) != (c.last == nil) {
+		c.streak = 0
+	}
+	c.last = err
+	c.expires = h.now() + c.fresh()
+	c.streak++
+	switch {
+	case err != nil:
+		c.fell = err
+		if c.err != nil || c.streak >= c.Fall {
+			c.err = err
+		}
+	case c.err != nil && c.streak < c.Rise:
+		c.err = fmt.Errorf("check %s: has passed %d of %d times since: %w", c.Name, c.streak, c.Rise, c.fell)
+	default:
+		c.err = nil
+	}
+	if c.kind == KindLiveness && c.err != nil && h.fatal == nil {
+		h.fatal = &FatalError{Cause: c.err}
 	}
 	h.publish()
 }
@@ -173,11 +229,13 @@ func (h *Health) amend(c *check, err error, hung bool) {
 	if h.closed {
 		return
 	}
-	if err != nil {
-		c.err = err
-	} else {
-		c.err = c.late(context.DeadlineExceeded)
+	if err == nil {
+		err = c.late(context.DeadlineExceeded)
 	}
-	c.hung = hung
+	c.last, c.fell, c.hung = err, err, hung
+	c.expires = h.now() + c.fresh()
+	if c.err != nil {
+		c.err = err
+	}
 	h.publish()
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -145,6 +146,52 @@ func TestChecksAreSingleFlightWhateverTheProbes(t *testing.T) {
 		// A run takes 10 s and the pause 1 s: runs begin at 0, 11, 22, 33, 44, 55.
 		if most.Load() != 1 || runs.Load() != 6 {
 			t.Errorf("%d runs, at most %d at once; want 6 and 1", runs.Load(), most.Load())
+		}
+	})
+}
+
+// A peer runs a check of 50 ms 50 times for 50 probes.
+func TestFiftyProbesAtOnceRunNoCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		h := start(t, health.Config{Readiness: []health.Check{{
+			Name: "x", Interval: time.Hour,
+			Func: func(context.Context) error {
+				runs.Add(1)
+				<-time.After(50 * time.Millisecond)
+				return nil
+			},
+		}}})
+		began := time.Now()
+		var probes sync.WaitGroup
+		for range 50 {
+			probes.Go(func() {
+				if code, _ := get(h.ReadyHandler()); code != 503 {
+					t.Errorf("before the first result: %d", code)
+				}
+			})
+		}
+		probes.Wait()
+		if took := time.Since(began); runs.Load() > 1 || took > 0 {
+			t.Errorf("50 probes took %v and ran the check %d times", took, runs.Load())
+		}
+	})
+}
+
+// A peer leaks a goroutine a probe on a check that hangs.
+func TestProbesOfAHungCheckLeakNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		h := start(t, health.Config{Readiness: []health.Check{{Name: "x", Func: hangOn(hang), Interval: time.Second, Timeout: time.Second}}})
+		for range 50 {
+			if code, _ := get(h.ReadyHandler()); code != 503 {
+				t.Errorf("a check that hangs: %d", code)
+			}
+			advance(time.Minute)
+		}
+		if n := goroutinesIn(".hangOn."); n != 1 {
+			t.Errorf("%d goroutines hang after 50 probes, want 1", n)
 		}
 	})
 }

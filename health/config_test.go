@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,14 +20,16 @@ func testNewReportsEveryMistakeAtOnce(t *testing.T) {
 		Startup: []health.Check{
 			{Name: "", Func: pass},
 			{Name: "model", Func: nil},
-			{Name: "fine", Func: pass},
+			{Name: "fine", Func: pass, Fall: 2},
 		},
 		Readiness: []health.Check{
 			{Name: "model", Func: pass, Interval: -1, Timeout: 25 * time.Hour},
 			{Name: "line\nbreak", Func: pass},
 			{Name: strings.Repeat("x", 65), Func: pass, Interval: time.Nanosecond},
 		},
-		DrainDelay: 48 * time.Hour,
+		Dependencies: []health.Dependency{{Name: "redis", Func: pass, Rise: -1, Fall: 101}},
+		Liveness:     []health.LivenessCheck{{Name: "fine"}, {Name: "dog", Func: func() error { return nil }, Timeout: -1}},
+		DrainDelay:   48 * time.Hour,
 	})
 	if h != nil || err == nil {
 		t.Fatalf("New = %v, %v", h, err)
@@ -35,12 +38,18 @@ func testNewReportsEveryMistakeAtOnce(t *testing.T) {
 		`health: Config.DrainDelay: 48h0m0s is above 24h0m0s`,
 		`health: Config.Startup[0].Name: is empty`,
 		`health: Config.Startup[1].Func: is nil`,
+		`health: Config.Startup[2].Fall: is 2, but a startup check fails until it passes`,
 		`health: Config.Readiness[0].Name: "model" is already the name of Startup[1]`,
 		`health: Config.Readiness[0].Interval: -1ns is not between 1ms and 24h0m0s`,
 		`health: Config.Readiness[0].Timeout: 25h0m0s is not between 1ms and 24h0m0s`,
 		`health: Config.Readiness[1].Name: "line\nbreak" has '\n', which is neither an ASCII letter or digit nor one of "-_.:/"`,
 		`health: Config.Readiness[2].Name: has 65 bytes, above 64`,
 		`health: Config.Readiness[2].Interval: 1ns is not between 1ms and 24h0m0s`,
+		`health: Config.Dependencies[0].Rise: -1 is not between 1 and 100`,
+		`health: Config.Dependencies[0].Fall: 101 is not between 1 and 100`,
+		`health: Config.Liveness[0].Name: "fine" is already the name of Startup[2]`,
+		`health: Config.Liveness[0].Func: is nil`,
+		`health: Config.Liveness[1].Timeout: -1ns is not between 1ms and 24h0m0s`,
 	}
 	if got := err.Error(); got != strings.Join(want, "\n") {
 		t.Errorf("got:\n%s\nwant:\n%s", got, strings.Join(want, "\n"))
@@ -100,4 +109,15 @@ func TestConfigIsCopied(t *testing.T) {
 			t.Errorf("name = %q", got)
 		}
 	})
+}
+
+func TestChecksAreBounded(t *testing.T) {
+	checks := make([]health.Check, 257)
+	for i := range checks {
+		checks[i] = health.Check{Name: fmt.Sprint(i), Func: pass}
+	}
+	if _, err := health.New(health.Config{Readiness: checks}); err == nil || err.Error() != "health: Config: 257 checks, above 256" {
+		t.Errorf("New = %v", err)
+	}
+	start(t, health.Config{Readiness: checks[1:]})
 }

@@ -16,7 +16,13 @@ var (
 	// it also wraps what the failing checks returned.
 	ErrNotReady = errors.New("health: not ready")
 
-	// ErrDraining is why Ready fails after Drain or Close.
+	// ErrDegraded is why State is StateDegraded: a dependency is down, has not
+	// answered yet, or has not answered for too long. The error that wraps it
+	// also wraps what the failing checks returned. Ready does not return it.
+	ErrDegraded = errors.New("health: degraded")
+
+	// ErrDraining is why Ready fails after Drain or Close, and the cause with
+	// which Serve ends the contexts of requests that it is about to cut.
 	ErrDraining = errors.New("health: draining")
 
 	// ErrFatal is why Live and Ready fail after Fatal. The error is a

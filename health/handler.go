@@ -6,48 +6,77 @@ import (
 )
 
 // Handler returns the handler for /health, for people, load balancers and
-// monitors: 200 {"status":"healthy"} when Ready returns nil, else 503 with
-// "starting", "unhealthy" or "draining". It is not for a liveness probe.
+// monitors: 200 {"status":"healthy"} or {"status":"degraded"} when Ready returns
+// nil, else 503 with "starting", "unhealthy" or "draining". It is not for a
+// liveness probe.
 //
 // As the other handlers it answers GET and HEAD, refuses anything else with
-// 405, forbids caching, and tells no client which check failed or why. It
-// allocates nothing.
-func (h *Health) Handler() http.Handler {
-	return newHandler(func() State {
-		state, _ := h.state()
-		return state
-	})
-}
+// 405, forbids caching, and tells no client which check failed or why, but for
+// those that Config.Verbose lets see it. It allocates nothing then.
+func (h *Health) Handler() http.Handler { return newHandler(h, readyz) }
 
 // ReadyHandler returns the handler for /readyz. It answers as Handler does.
-func (h *Health) ReadyHandler() http.Handler { return h.Handler() }
+func (h *Health) ReadyHandler() http.Handler { return newHandler(h, readyz) }
 
 // StartupHandler returns the handler for /startupz: 200 {"status":"healthy"}
 // when Started returns nil, else 503 {"status":"starting"}.
-func (h *Health) StartupHandler() http.Handler {
-	return newHandler(func() State {
-		if h.Started() != nil {
-			return StateStarting
-		}
-		return StateHealthy
-	})
-}
+func (h *Health) StartupHandler() http.Handler { return newHandler(h, startupz) }
 
 // LiveHandler returns the handler for /livez: 200 {"status":"healthy"} when
 // Live returns nil, else 503 {"status":"unhealthy"}.
-func (h *Health) LiveHandler() http.Handler {
-	return newHandler(func() State {
-		if h.Live() != nil {
-			return StateUnhealthy
-		}
-		return StateHealthy
-	})
+func (h *Health) LiveHandler() http.Handler { return newHandler(h, livez) }
+
+// probe is one of the questions.
+type probe string
+
+const (
+	readyz   probe = "readyz"
+	startupz probe = "startupz"
+	livez    probe = "livez"
+)
+
+// decide answers the question.
+func (p probe) decide(h *Health) State {
+	switch {
+	case p == readyz:
+		return h.view().state
+	case p == startupz && h.Started() != nil:
+		return StateStarting
+	case p == livez && h.Live() != nil:
+		return StateUnhealthy
+	}
+	return StateHealthy
+}
+
+// code is the status that a state is answered with.
+func (s State) code() int {
+	if s == StateHealthy || s == StateDegraded {
+		return http.StatusOK
+	}
+	return http.StatusServiceUnavailable
+}
+
+// index numbers the states, for answers to be found without hashing.
+func (s State) index() int {
+	switch s {
+	case StateHealthy:
+		return 0
+	case StateDegraded:
+		return 1
+	case StateStarting:
+		return 2
+	case StateUnhealthy:
+		return 3
+	}
+	return 4
 }
 
 type handler struct {
-	decide  func() State
+	health  *Health
+	probe   probe
 	noStore []string
-	answers map[State]*answer
+	answers [5]*answer // by State.index
+	drafts  [5]*answer // likewise, in application/health+json
 	refusal *answer
 }
 
@@ -60,21 +89,17 @@ type answer struct {
 	body                       []byte
 }
 
-func newHandler(decide func() State) *handler {
-	const json = "application/json"
+func newHandler(health *Health, probe probe) *handler {
 	h := &handler{
-		decide:  decide,
+		health:  health,
+		probe:   probe,
 		noStore: []string{"no-store"},
-		answers: make(map[State]*answer),
 		refusal: newAnswer(http.StatusMethodNotAllowed, "application/problem+json",
 			`{"type":"about:blank","title":"Method Not Allowed","status":405}`),
 	}
-	for _, s := range []State{StateStarting, StateHealthy, StateUnhealthy, StateDraining} {
-		code := http.StatusServiceUnavailable
-		if s == StateHealthy {
-			code = http.StatusOK
-		}
-		h.answers[s] = newAnswer(code, json, `{"status":"`+string(s)+`"}`)
+	for _, s := range []State{StateStarting, StateHealthy, StateDegraded, StateUnhealthy, StateDraining} {
+		h.answers[s.index()] = newAnswer(s.code(), "application/json", `{"status":"`+string(s)+`"}`)
+		h.drafts[s.index()] = newAnswer(s.code(), healthJSON, `{"status":"`+s.draft()+`"}`)
 	}
 	return h
 }
@@ -91,11 +116,16 @@ func newAnswer(code int, contentType, body string) *answer {
 // ServeHTTP answers with the state of this moment.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var a *answer
-	if r.Method == http.MethodGet || r.Method == http.MethodHead {
-		a = h.answers[h.decide()]
-	} else {
+	switch draft := wantsDraft(r.Header["Accept"]); {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		a = h.refusal
 		w.Header().Set("Allow", "GET, HEAD")
+	case (draft || r.URL.RawQuery != "") && h.health.verbose != nil && h.health.verbose(r):
+		a = h.details(r, draft)
+	case draft:
+		a = h.drafts[h.probe.decide(h.health).index()]
+	default:
+		a = h.answers[h.probe.decide(h.health).index()]
 	}
 	header := w.Header()
 	header["Content-Type"] = a.contentType

@@ -200,7 +200,11 @@ func TestProbesDoNotAllocate(t *testing.T) {
 		Startup: []health.Check{{Name: "a", Func: failing(io.EOF).check}},
 	})
 	broken.Fatal(io.EOF)
-	for name, h := range map[string]*health.Health{"fine": fine, "broken": broken} {
+	degraded := start(t, health.Config{
+		Dependencies: []health.Dependency{{Name: "a", Func: failing(io.EOF).check}},
+		Verbose:      func(*http.Request) bool { return true }, // nobody asks for more
+	})
+	for name, h := range map[string]*health.Health{"fine": fine, "broken": broken, "degraded": degraded} {
 		w := &discard{header: make(http.Header)}
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		serve := func(handler http.Handler) func() {
@@ -213,6 +217,7 @@ func TestProbesDoNotAllocate(t *testing.T) {
 			"Live":           func() { _ = h.Live() },
 			"Started":        func() { _ = h.Started() },
 			"Ready":          func() { _ = h.Ready() },
+			"State":          func() { _, _ = h.State() },
 			"Handler":        serve(h.Handler()),
 			"LiveHandler":    serve(h.LiveHandler()),
 			"ReadyHandler":   serve(h.ReadyHandler()),

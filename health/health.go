@@ -3,6 +3,9 @@ package health
 import (
 	"context"
 	"fmt"
+	"iter"
+	"math"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +20,10 @@ type Health struct {
 	ctx        context.Context // of all checks; ended by Close
 	cancel     context.CancelFunc
 	current    atomic.Pointer[snapshot]
+	verbose    func(*http.Request) bool // nil: nobody
+	parting    chan struct{}            // closed by Drain and Close
+	base       context.Context          // what Context returns
+	cut        context.CancelCauseFunc
 
 	mu       sync.Mutex // never taken by a probe
 	checks   []*check
@@ -45,8 +52,11 @@ func New(c Config) (*Health, error) {
 		hook:       c.OnStateChange != nil,
 		active:     len(checks),
 		idle:       make(chan struct{}),
+		verbose:    c.Verbose,
+		parting:    make(chan struct{}),
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.base, h.cut = context.WithCancelCause(context.Background())
 	h.publish()
 	if h.hook {
 		h.active++
@@ -58,8 +68,9 @@ func New(c Config) (*Health, error) {
 	return h, nil
 }
 
-// Live returns nil unless Fatal has been called; then a *FatalError. Nothing
-// else fails liveness. It does no I/O, takes no lock and does not allocate.
+// Live returns nil unless Fatal has been called, or a LivenessCheck has failed for
+// good; then a *FatalError. Nothing else fails liveness. It does no I/O, takes no
+// lock and does not allocate.
 func (h *Health) Live() error { return h.current.Load().live }
 
 // Started returns nil once every startup check has passed, for good; before
@@ -72,12 +83,63 @@ func (h *Health) Started() error { return h.current.Load().started }
 // ErrNotReady. The text names the checks that fail and what they returned: it
 // is for logs, not for clients. Ready reads the clock once; it does no I/O,
 // takes no lock and does not allocate.
-func (h *Health) Ready() error {
-	_, err := h.state()
-	return err
+func (h *Health) Ready() error { return h.view().ready }
+
+// State returns the overall state, and why it is not StateHealthy: nil if it is,
+// an error that is ErrDegraded in StateDegraded, else what Ready returns. It
+// costs what Ready costs.
+func (h *Health) State() (State, error) {
+	v := h.view()
+	return v.state, v.why
 }
 
-func (h *Health) state() (State, error) { return h.current.Load().at(h.now()) }
+func (h *Health) view() *view { return h.current.Load().at(h.now()) }
+
+// Changes yields the state and why, as State does, then again whenever the state
+// has changed, also by results that turn stale, and after the first Fatal and the
+// first of Drain and Close in any case, until ctx or the Health ends. A state that has passed
+// while the loop was busy is skipped. It starts no goroutine, and any number may
+// run.
+func (h *Health) Changes(ctx context.Context) iter.Seq2[State, error] {
+	return func(yield func(State, error) bool) {
+		type news struct {
+			state                   State
+			fatal, started, parting bool
+		}
+		var told news // none yet
+		for {
+			s, now := h.current.Load(), h.now()
+			v := s.at(now)
+			if is := (news{v.state, s.live != nil, s.started == nil, s.draining}); is != told {
+				told = is
+				if !yield(v.state, v.why) {
+					return
+				}
+			}
+			if s.closed || !h.wait(ctx, s, s.next(now)) {
+				return
+			}
+		}
+	}
+}
+
+// wait waits until s is no longer what holds, or has come to say something else,
+// at the time then; false means that ctx has ended.
+func (h *Health) wait(ctx context.Context, s *snapshot, then time.Duration) bool {
+	var due <-chan time.Time
+	if then < math.MaxInt64 {
+		timer := time.NewTimer(then - h.now() + 1)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-s.superseded:
+	case <-due:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
 
 // now is one monotonic read of the clock.
 func (h *Health) now() time.Duration { return time.Since(h.epoch) }
@@ -89,7 +151,7 @@ func (h *Health) now() time.Duration { return time.Since(h.epoch) }
 func (h *Health) WaitReady(ctx context.Context) error {
 	for {
 		s := h.current.Load()
-		_, err := s.at(h.now())
+		err := s.at(h.now()).ready
 		if err == nil || s.final {
 			return err
 		}
@@ -122,14 +184,7 @@ func (h *Health) Fatal(cause error) {
 // If ctx ends first the error is ctx's, and the process goes on draining.
 // Further calls wait for the same end; after it they return nil at once.
 func (h *Health) Drain(ctx context.Context) error {
-	h.mu.Lock()
-	if !h.draining {
-		h.draining = true
-		h.drained = h.now() + h.drainDelay
-		h.publish()
-	}
-	wait := h.drained - h.now()
-	h.mu.Unlock()
+	wait := h.part()
 	if wait <= 0 {
 		return nil
 	}
@@ -143,6 +198,31 @@ func (h *Health) Drain(ctx context.Context) error {
 	}
 }
 
+// part makes the process not ready and returns how long Drain has yet to wait.
+func (h *Health) part() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.draining {
+		h.draining = true
+		h.drained = h.now() + h.drainDelay
+		if !h.closed {
+			close(h.parting)
+		}
+		h.publish()
+	}
+	return h.drained - h.now()
+}
+
+// Draining returns a channel that is closed by the first call of Drain or Close:
+// for who holds a stream or a connection open and can end it well, in its own
+// time.
+func (h *Health) Draining() <-chan struct{} { return h.parting }
+
+// Context ends, with the cause ErrDraining, when Serve is about to cut what is
+// still in flight, and on Close. It is the parent of the contexts of all HTTP
+// requests under Serve, and says to others when to send their last words.
+func (h *Health) Context() context.Context { return h.base }
+
 // Close ends the checks by cancelling their contexts, waits until every
 // goroutine of h has ended and returns nil. The process is not ready from then
 // on; call it after Drain and http.Server.Shutdown. If ctx ends first the error
@@ -151,8 +231,12 @@ func (h *Health) Close(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.closed {
 		h.closed = true
+		if !h.draining {
+			close(h.parting)
+		}
 		h.publish()
 		h.cancel()
+		h.cut(ErrDraining)
 		h.idleIfLast()
 	}
 	h.mu.Unlock()
@@ -181,9 +265,9 @@ func (h *Health) notify(hook func(from, to State, why error)) {
 	from, live := StateStarting, true
 	for {
 		s := h.current.Load()
-		if s.state != from || live != (s.live == nil) {
-			hook(from, s.state, s.ready)
-			from, live = s.state, s.live == nil
+		if to := s.now.state; to != from || live != (s.live == nil) {
+			hook(from, to, s.now.why)
+			from, live = to, s.live == nil
 		}
 		if s.closed {
 			return

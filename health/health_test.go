@@ -450,8 +450,8 @@ func TestStats(t *testing.T) {
 		})
 		advance(time.Second)
 		want := []health.CheckStats{
-			{Name: "s", Startup: true, OK: true, Runs: 1, Ended: began},
-			{Name: "r", Error: "check r: no result yet"},
+			{Name: "s", Kind: health.KindStartup, Startup: true, OK: true, Runs: 1, Ended: began},
+			{Name: "r", Kind: health.KindReadiness, Error: "check r: no result yet"},
 		}
 		compare := func() {
 			t.Helper()
@@ -469,7 +469,7 @@ func TestStats(t *testing.T) {
 		compare()
 		h.Stats().Checks[0].Name = "the caller's own"
 		advance(5 * time.Second)
-		want[1] = health.CheckStats{Name: "r", Error: "check r: off", Runs: 1, Failures: 1, Ended: began.Add(3 * time.Second), Took: 3 * time.Second}
+		want[1] = health.CheckStats{Name: "r", Kind: health.KindReadiness, Error: "check r: off", LastError: "check r: off", Runs: 1, Failures: 1, Ended: began.Add(3 * time.Second), Took: 3 * time.Second}
 		compare()
 		if s := h.Stats(); s.State != health.StateUnhealthy || s.Error != "health: not ready: check r: off" || !s.Live || !s.Started || s.Ready {
 			t.Errorf("Stats = %+v", s)
