@@ -32,6 +32,9 @@ func (b *Batcher[In, Out]) claim(ctx context.Context, in In) (*waiter[In, Out], 
 	w := b.pool.Get().(*waiter[In, Out])
 	w.in, w.units, w.level = in, 1, 0
 	if b.claims {
+		if b.cfg.OnBatch != nil {
+			w.ctx = ctx
+		}
 		if err := b.classify(w); err != nil {
 			b.recycle(w)
 			return nil, err

@@ -18,7 +18,7 @@ type Batcher[In, Out any] struct {
 	run    func(ctx context.Context, in []In, out []Slot[Out]) error
 	cfg    Config[In]
 	full   int       // items that make a batch worth no more waiting
-	claims bool      // some of Priority, Tenant, Group and Cost is set
+	claims bool      // some of Priority, Tenant, Group, Cost and OnBatch is set
 	epoch  time.Time // New; times are nanoseconds since
 	pool   sync.Pool // of *waiter[In, Out]
 	done   chan struct{}
@@ -99,7 +99,7 @@ func New[In, Out any](run func(ctx context.Context, in []In, out []Slot[Out]) er
 		run:        run,
 		cfg:        cfg,
 		full:       min(cfg.MaxBatchSize, cfg.MaxQueue),
-		claims:     cfg.Priority != nil || cfg.Tenant != nil || cfg.Group != nil || cfg.Cost != nil,
+		claims:     cfg.Priority != nil || cfg.Tenant != nil || cfg.Group != nil || cfg.Cost != nil || cfg.OnBatch != nil,
 		epoch:      time.Now(),
 		done:       make(chan struct{}),
 		calls:      make(chan struct{}, 1),

@@ -1,6 +1,7 @@
 package batching
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -125,6 +126,16 @@ type Config[In any] struct {
 	// next size. A batch is filled up to a size or padded to one, whichever is
 	// cheaper for an item by the measured speed; Stats counts the padding.
 	Sizes []int
+
+	// OnBatch, if set, is told of each batch before it runs, on its instance's
+	// goroutine: so that package tracing's BatchHook, or another, can say in the
+	// trace of a call how long it waited and with whom it ran. ctx is the batch's.
+	// What it returns is given to run and must be made of it; nil means ctx. The
+	// function that it returns, unless nil, is called once with what became of run:
+	// nil, its error, a *[PanicError] or ErrNoResult for runtime.Goexit, after the
+	// callers have their answers. Its time is the instance's. If one of the two
+	// panics, the batch runs as if it were not there, and Stats counts it.
+	OnBatch func(ctx context.Context, b BatchInfo) (context.Context, func(err error))
 
 	_ struct{}
 }

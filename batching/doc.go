@@ -23,6 +23,7 @@
 //	Priority, Tenant         who goes first, and who gets how much
 //	Group, Cost, Sizes       what may share a batch, and how much fits into one
 //	Instances, LockOSThread  how many run at a time, and where
+//	OnBatch                  who hears of each batch: package tracing's BatchHook
 //
 // # Place in the chain
 //

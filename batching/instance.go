@@ -1,6 +1,7 @@
 package batching
 
 import (
+	"context"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -173,6 +174,7 @@ func (b *Batcher[In, Out]) gather(inst *instance) sealReason {
 // out: return, panic, runtime.Goexit.
 func (b *Batcher[In, Out]) execute(work *batch[In, Out]) {
 	err := errGoexit
+	var after func(error)
 	defer func() {
 		panicked := false
 		if v := recover(); v != nil {
@@ -187,6 +189,13 @@ func (b *Batcher[In, Out]) execute(work *batch[In, Out]) {
 		}
 		work.ctx.end()
 		b.finish(work, err == nil, panicked)
+		if after != nil {
+			b.told(after, err)
+		}
 	}()
-	err = b.run(&work.ctx, work.in, work.out)
+	ctx := context.Context(&work.ctx)
+	if work.roll != nil {
+		ctx, after = b.tell(work)
+	}
+	err = b.run(ctx, work.in, work.out)
 }

@@ -12,6 +12,7 @@ type ledger struct {
 	cancelledQueued, displaced, expired, aborted uint64
 	cancelledRunning, answered, failed, timedOut uint64
 	batches, items, padding, panics, timeouts    uint64
+	hookPanics                                   uint64
 
 	seals     [sealReasons]uint64
 	batchSize sizes

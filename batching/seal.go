@@ -30,6 +30,7 @@ type batch[In, Out any] struct {
 	units float64 // as the cost model counts them
 	gain  float64 // how much of what a full batch computes in its time it does, 0 to 1
 	hung  bool    // guarded by Batcher.mu
+	roll  *roll   // for OnBatch; nil without
 }
 
 // seal binds waiters to a batch for inst, or returns nil if none of those who
@@ -48,6 +49,9 @@ func (b *Batcher[In, Out]) seal(inst *instance, reason sealReason) *batch[In, Ou
 		out:   make([]Slot[Out], n),
 		inst:  inst,
 		start: now,
+	}
+	if b.cfg.OnBatch != nil {
+		work.roll = &roll{members: make([]member, 0, n), group: leader.of}
 	}
 	cost, costly := int64(0), false
 	for w := leader; w != nil && len(work.in) < n; w = b.schedule.next(g, now) {
@@ -154,6 +158,9 @@ func (b *Batcher[In, Out]) bind(w *waiter[In, Out], work *batch[In, Out]) {
 	b.ledger.queueWait.observe(work.start - w.since)
 	b.schedule.serve(w)
 	b.unload(w)
+	if work.roll != nil {
+		work.roll.members = append(work.roll.members, member{w.ctx, w.since})
+	}
 	i := len(work.in)
 	work.in = append(work.in, w.in)
 	w.slot = &work.out[i]
@@ -165,6 +172,12 @@ func (b *Batcher[In, Out]) begin(work *batch[In, Out], cost int64) {
 	n, inst := len(work.in), work.inst
 	padded := b.padded(float64(n), float64(cost))
 	work.size, work.units = uint64(n), padded
+	if work.roll != nil {
+		work.roll.cost, work.roll.padded = cost, n
+		if len(b.cfg.Sizes) > 0 {
+			work.roll.padded = int(padded)
+		}
+	}
 	work.ctx.batcher = b
 	if !inst.quick && n >= postFrom && b.schedule.n >= b.full {
 		work.post = &b.post

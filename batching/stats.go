@@ -39,6 +39,8 @@ type Stats struct {
 	Panics   uint64 // calls of run that panicked
 	Timeouts uint64 // calls of run that took longer than BatchTimeout
 
+	HookPanics uint64 // calls of OnBatch, or of what it returned, that panicked
+
 	Queued  int // items that wait for an instance
 	Running int // items handed to run that have no outcome yet
 	Busy    int // instances inside run
@@ -150,6 +152,7 @@ func (b *Batcher[In, Out]) Stats() Stats {
 	s.Submitted = uint64(s.Queued) + l.left()
 	s.CancelledQueued, s.Displaced, s.Expired, s.Aborted = l.cancelledQueued, l.displaced, l.expired, l.aborted
 	s.CancelledRunning, s.Answered, s.Failed, s.TimedOut = l.cancelledRunning, l.answered, l.failed, l.timedOut
+	s.HookPanics = l.hookPanics
 	s.Batches, s.Items, s.Padding, s.Panics, s.Timeouts = l.batches, l.items, l.padding, l.panics, l.timeouts
 	s.Running = int(s.Items - s.CancelledRunning - s.Answered - s.Failed - s.TimedOut)
 	s.Seals = Seals{l.seals[sealFull], l.seals[sealIdle], l.seals[sealLinger], l.seals[sealDeadline], l.seals[sealClose]}

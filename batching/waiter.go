@@ -1,6 +1,9 @@
 package batching
 
-import "sync/atomic"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // waiter is one item from its acceptance to its outcome. It is pooled by its
 // batcher (a channel must not cross synctest bubbles), which is safe because
@@ -34,6 +37,7 @@ type rest[In, Out any] struct {
 	tenant       string
 	weight       int              // its tenant's
 	newer, older *waiter[In, Out] // in its level, by arrival
+	ctx          context.Context  // its caller's, for OnBatch
 }
 
 // reply is where a waiter's outcome goes.

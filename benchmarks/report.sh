@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Writes the benchmark report to standard output, in parts: "medians", every
 # benchmark of every module, COUNT times each (benchstat); "batching",
-# "ratelimit", "breaker", "retry" and "auth", those packages beside their peers.
+# "ratelimit", "breaker", "retry", "auth" and "observability", those packages
+# beside their peers; "stack", the whole chain of middlewares beside theirs.
 #
 #	benchmarks/report.sh COUNT [PART...]
 #
@@ -12,7 +13,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 count=${1:?how many runs of each benchmark}
 shift
-parts=(medians batching ratelimit breaker retry auth)
+parts=(medians batching ratelimit breaker retry auth observability stack)
 wanted=" ${*:-${parts[*]}} "
 for name in $wanted; do
 	case " ${parts[*]} " in
@@ -78,6 +79,24 @@ auth() {
 	stamp "Authentication and authorization, beside their peers"
 	printf '\nLibraries (how each is set up: benchmarks/auth):\n\n'
 	versions benchmarks/auth
+	echo
+	cat "$tmp/text"
+}
+
+observability() {
+	(cd benchmarks/observability && go run ./cmd/report > "$tmp/text")
+	stamp "Logs and health, beside their peers"
+	printf '\nLibraries (how each is set up: benchmarks/observability):\n\n'
+	versions benchmarks/observability
+	echo
+	cat "$tmp/text"
+}
+
+stack() {
+	(cd benchmarks/stack && go run ./cmd/report > "$tmp/text")
+	stamp "The whole stack, beside others"
+	printf '\nLibraries (how each is set up: benchmarks/stack):\n\n'
+	versions benchmarks/stack
 	echo
 	cat "$tmp/text"
 }

@@ -42,6 +42,9 @@
 // and count the code that the client gets. The error itself is lost from
 // there on, so log it before.
 //
+// logginggrpc and metricsgrpc outside know why a call was turned away, in the words
+// of HTTP: "queue-full", "shed" or "draining".
+//
 // # Concurrency
 //
 // [Status] is safe for concurrent use, and the package starts no goroutine.

@@ -160,9 +160,9 @@ func TestNumberOfSeries(t *testing.T) {
 		cfg  batching.Config[int]
 		want int
 	}{
-		{batching.Config[int]{}, 215},
-		{batching.Config[int]{MaxBatchSize: 1}, 53 + 26 + 6},
-		{batching.Config[int]{MaxBatchSize: 100, Instances: 3}, 53 + 8*26 + 3*6},
+		{batching.Config[int]{}, 216},
+		{batching.Config[int]{MaxBatchSize: 1}, 54 + 26 + 6},
+		{batching.Config[int]{MaxBatchSize: 100, Instances: 3}, 54 + 8*26 + 3*6},
 	} {
 		b, err := batching.New(run, tt.cfg)
 		if err != nil {

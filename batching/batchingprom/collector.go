@@ -33,6 +33,8 @@ func NewCollector(b interface{ Stats() batching.Stats }) prometheus.Collector {
 		panics:   desc("run_panics_total", "Calls of run that panicked."),
 		timeouts: desc("run_timeouts_total", "Calls of run that took longer than BatchTimeout."),
 
+		hookPanics: desc("hook_panics_total", "Calls of OnBatch, or of what it returned, that panicked."),
+
 		batchSize:   desc("batch_size", "Items in a batch."),
 		queueWait:   desc("queue_wait_seconds", "Time from Do to run, of items handed to run."),
 		runDuration: desc("run_duration_seconds", "Time in run, by batch size: at most max_size and above the one before.", "max_size"),
@@ -55,7 +57,7 @@ func NewCollector(b interface{ Stats() batching.Stats }) prometheus.Collector {
 type collector struct {
 	source interface{ Stats() batching.Stats }
 
-	calls, batches, items, padding, panics, timeouts *prometheus.Desc
+	calls, batches, items, padding, panics, timeouts, hookPanics *prometheus.Desc
 
 	batchSize, queueWait, runDuration *prometheus.Desc
 
@@ -69,7 +71,7 @@ type collector struct {
 // twice is found at once, and not at the first scrape.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.calls, c.batches, c.items, c.padding, c.panics, c.timeouts,
+		c.calls, c.batches, c.items, c.padding, c.panics, c.timeouts, c.hookPanics,
 		c.batchSize, c.queueWait, c.runDuration,
 		c.queueDepth, c.queueLimit, c.running, c.hung, c.saturation,
 		c.instanceBatches, c.instanceBusyTime, c.instanceBusy,
@@ -146,6 +148,7 @@ func (c *collector) collectCounters(p page, s *batching.Stats) {
 	p.counter(c.padding, float64(s.Padding))
 	p.counter(c.panics, float64(s.Panics))
 	p.counter(c.timeouts, float64(s.Timeouts))
+	p.counter(c.hookPanics, float64(s.HookPanics))
 }
 
 // page is what a scrape fills.

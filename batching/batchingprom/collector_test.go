@@ -23,7 +23,7 @@ var everything = batching.Stats{
 	Answered:  100, Failed: 101, TimedOut: 102, CancelledQueued: 103, CancelledRunning: 104,
 	RejectedFull: 105, Shed: 106, RejectedClosed: 107, Displaced: 108, Expired: 109, Aborted: 110,
 	Batches: 2, // not shown: it is the sum of seals
-	Items:   120, Padding: 121, Panics: 122, Timeouts: 123,
+	Items:   120, Padding: 121, Panics: 122, Timeouts: 123, HookPanics: 124,
 	MaxQueue: 133, Queued: 130, Running: 131, Busy: 3, Hung: 132, // Busy is the sum of instances
 	Saturation: 0.75,
 	Seals:      batching.Seals{Full: 140, Idle: 141, Linger: 142, Deadline: 143, Close: 144},

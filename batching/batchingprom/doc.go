@@ -15,6 +15,7 @@
 //	batching_padding_items_total                     counter    what was missing to the next of Config.Sizes
 //	batching_run_panics_total                        counter    calls of run that panicked
 //	batching_run_timeouts_total                      counter    calls of run that took longer than BatchTimeout
+//	batching_hook_panics_total                       counter    calls of OnBatch, or of what it returned, that panicked
 //	batching_batch_size                              histogram  items a batch
 //	batching_queue_wait_seconds                      histogram  from Do to run, of items handed to run
 //	batching_run_duration_seconds{max_size}          histogram  of run, by batch size: at most max_size, and above the one before
@@ -47,8 +48,8 @@
 //
 // Bounds of histograms are the batcher's: powers of two up to MaxBatchSize, and
 // 16.384 µs doubled up to 34 s. The number of series depends on the
-// configuration alone: 53, and 26 for each max_size, and 6 for each instance;
-// that is 215 by default.
+// configuration alone: 54, and 26 for each max_size, and 6 for each instance;
+// that is 216 by default.
 //
 // # Queries
 //

@@ -1,0 +1,5 @@
+//go:build !race
+
+package tracinggrpc_test
+
+const raceEnabled = false

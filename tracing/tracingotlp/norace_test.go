@@ -1,0 +1,5 @@
+//go:build !race
+
+package tracingotlp_test
+
+const raceEnabled = false
