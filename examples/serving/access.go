@@ -242,6 +242,21 @@ func (a *access) reads(next http.HandlerFunc) http.HandlerFunc {
 	return auth.Require(a.may, "read", auth.PathValue("id"))(next).ServeHTTP
 }
 
+// administers lets through those who may administer what is named, or, while
+// authentication is off, who is on this machine.
+func (a *access) administers(what string, next http.Handler) http.HandlerFunc {
+	if a != nil {
+		return auth.Require(a.may, "administer", func(*http.Request) string { return what })(next).ServeHTTP
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !isLocal(r) {
+			writeProblem(w, &badRequest{status: http.StatusForbidden})
+			return
+		}
+		next.ServeHTTP(w, r)
+	}
+}
+
 // check is whether r's caller may do action to the model with the given id.
 func (a *access) check(r *http.Request, action, id string) error {
 	if a == nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
 	"github.com/ballast-go/ballast/logging"
 	"github.com/ballast-go/ballast/ratelimit"
+	"github.com/ballast-go/ballast/tracing/tracingotlp"
 )
 
 // config is what flags and the environment say. A flag beats its variable.
@@ -39,6 +40,7 @@ type config struct {
 	requestTimeout, readTimeout               time.Duration
 	readHeaderTimeout, idleTimeout            time.Duration
 	writeTimeout, drainDelay, shutdownTimeout time.Duration
+	gracePeriod                               time.Duration
 
 	rateLimit      int // requests a minute of each client; 0 is no limit
 	trustedProxies ratelimit.TrustedProxies
@@ -52,6 +54,12 @@ type config struct {
 
 	logLevel  slog.Level
 	logFormat logging.Format
+	logSample float64 // of the access records that nobody misses
+
+	traceEndpoint    string // "": no traces
+	traceProtocol    tracingotlp.Protocol
+	traceRatio       float64
+	nativeHistograms bool
 }
 
 // env is what every variable's name begins with.
@@ -93,6 +101,12 @@ func parseConfig(args, environ []string, stderr io.Writer) (*config, error) {
 		p.errs = append(p.errs, fmt.Errorf("-max-queue or %s: %d is less than the %d of -max-rows: a request of so many rows would never fit", variable("max-queue"), c.maxQueue, c.maxRows))
 	}
 	p.errs = append(p.errs, c.checkAuth()...)
+	if end := c.drainDelay + c.shutdownTimeout + closeTimeout; c.gracePeriod > 0 && end >= c.gracePeriod {
+		p.errs = append(p.errs, fmt.Errorf("-grace-period or %s: %v is not above -drain-delay %v + -shutdown-timeout %v + %v = %v", variable("grace-period"), c.gracePeriod, c.drainDelay, c.shutdownTimeout, closeTimeout, end))
+	}
+	if u, err := url.Parse(c.traceEndpoint); err == nil && c.traceProtocol == tracingotlp.GRPC && strings.Trim(u.Path, "/") != "" {
+		p.errs = append(p.errs, fmt.Errorf("-trace-endpoint or %s: it has a path, which -trace-protocol grpc does not know", variable("trace-endpoint")))
+	}
 	return c, errors.Join(p.errs...)
 }
 
@@ -132,7 +146,8 @@ func (c *config) define(p *parser) {
 	p.duration(&c.idleTimeout, "idle-timeout", 2*time.Minute, "how long a connection may wait for its next request", ms, hour)
 	p.duration(&c.writeTimeout, "write-timeout", 10*s, "how long each write to a client may take", ms, hour)
 	p.duration(&c.drainDelay, "drain-delay", s, "how long to serve on after a signal, so that load balancers notice", 0, hour)
-	p.duration(&c.shutdownTimeout, "shutdown-timeout", 30*s, "how long to wait for what is in flight after that", ms, hour)
+	p.duration(&c.shutdownTimeout, "shutdown-timeout", 25*s, "how long to wait for what is in flight after that", ms, hour)
+	p.duration(&c.gracePeriod, "grace-period", 30*s, "how long after a signal the process is killed (terminationGracePeriodSeconds): -drain-delay, -shutdown-timeout and 2 s must be less; 0 is never", 0, 24*hour)
 	p.number(&c.rateLimit, "rate-limit", 100, "most requests a minute of each client; more get 429; 0 is no limit", 0, 1_000_000)
 	p.add("trusted-proxies", "", "`addresses` or networks, with commas between, of the proxies that say in X-Forwarded-For who the client is", c.setTrustedProxies)
 	p.add("redis-url", "", "`URL` of a Redis in which all replicas share the limit, such as redis://localhost:6379", c.setRedis)
@@ -147,6 +162,12 @@ func (c *config) define(p *parser) {
 	c.logLevel, c.logFormat = slog.LevelInfo, logging.JSON
 	p.parsed(&c.logLevel, "log-level", "lowest `level` to log: debug, info, warn or error")
 	p.parsed(&c.logFormat, "log-format", "`format` of the log: json or console")
+	p.ratio(&c.logSample, "log-sample", 1, "how many requests are logged of those that neither failed (5xx, or cut off) nor took -target-latency; all others are")
+	p.text(&c.traceEndpoint, "trace-endpoint", "", "`URL` of an OpenTelemetry collector, such as http://localhost:4317; without, there are no traces", isEndpoint)
+	c.traceProtocol = tracingotlp.GRPC
+	p.add("trace-protocol", string(c.traceProtocol), "`protocol` that it speaks: grpc or http/protobuf", c.setTraceProtocol)
+	p.ratio(&c.traceRatio, "trace-ratio", 0.01, "how many of the requests are traced, unless a trusted proxy has decided")
+	p.boolean(&c.nativeHistograms, "native-histograms", "durations in native histograms, too, with buckets of 10 %")
 }
 
 // batching is the batcher's part, for the model with the given name.
@@ -213,6 +234,23 @@ func isIssuer(s string) error {
 	return nil
 }
 
+func isEndpoint(s string) error {
+	if u, err := url.Parse(s); s != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil) {
+		return errors.New("it is no URL of the kind http://host:port or https://host:port")
+	} else if port := u.Port(); port != "" {
+		return isAddress("host:" + port)
+	}
+	return nil
+}
+
+func (c *config) setTraceProtocol(s string) error {
+	c.traceProtocol = tracingotlp.Protocol(s)
+	if c.traceProtocol != tracingotlp.GRPC && c.traceProtocol != tracingotlp.HTTP {
+		return fmt.Errorf("%q is neither %s nor %s", s, tracingotlp.GRPC, tracingotlp.HTTP)
+	}
+	return nil
+}
+
 func isModel(s string) error {
 	if !slices.Contains(digits.IDs(), s) {
 		return fmt.Errorf("model %q is none of %s", s, strings.Join(digits.IDs(), ", "))
@@ -231,12 +269,15 @@ type parser struct {
 // value is a flag.Value that keeps its mistake to itself. The last setting
 // wins: a good flag heals a bad variable.
 type value struct {
-	text string
-	set  func(string) error
-	err  error
+	text    string
+	set     func(string) error
+	err     error
+	boolean bool // -name alone is true
 }
 
 func (v *value) String() string { return v.text }
+
+func (v *value) IsBoolFlag() bool { return v.boolean }
 
 func (v *value) Set(s string) error {
 	v.text, v.err = s, v.set(s)
@@ -285,8 +326,26 @@ func (p *parser) duration(to *time.Duration, name string, byDefault time.Duratio
 	})
 }
 
+func (p *parser) ratio(to *float64, name string, byDefault float64, usage string) {
+	*to = byDefault
+	p.add(name, strconv.FormatFloat(byDefault, 'g', -1, 64), "`ratio`: "+usage, func(s string) (err error) {
+		*to, err = strconv.ParseFloat(s, 64)
+		return check(s, *to, err, 0, 1)
+	})
+}
+
+func (p *parser) boolean(to *bool, name, usage string) {
+	p.add(name, "false", "`boolean`: "+usage, func(s string) (err error) {
+		if *to, err = strconv.ParseBool(s); err != nil {
+			return fmt.Errorf("%q is neither true nor false", s)
+		}
+		return nil
+	})
+	p.values[name].boolean = true
+}
+
 func check[T cmp.Ordered](s string, v T, err error, least, most T) error {
-	if err != nil || v < least || v > most {
+	if err != nil || !(v >= least && v <= most) { // so that NaN is out, too
 		return fmt.Errorf("%q is not between %v and %v", s, least, most)
 	}
 	return nil

@@ -17,8 +17,11 @@ import (
 	"github.com/ballast-go/ballast/logging"
 )
 
-// authFiles are the settings without a default: authentication is off.
-var authFiles = []string{"authUsers", "authSigningKey", "authAPIKeys", "authPolicy"}
+// without are the settings without a default: authentication and traces are off.
+var without = []string{
+	"authUsers", "authSigningKey", "authAPIKeys", "authPolicy", "traceEndpoint", "nativeHistograms",
+	"linger", "logLevel", "logFormat", "trustedProxies", "redis",
+}
 
 func TestConfigDefaults(t *testing.T) {
 	c, err := parseConfig(nil, []string{"PATH=/bin", "HOME="}, nil)
@@ -29,7 +32,7 @@ func TestConfigDefaults(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for i, v := 0, reflect.ValueOf(*c); i < v.NumField(); i++ {
-		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && name != "linger" && name != "logLevel" && name != "logFormat" && name != "trustedProxies" && name != "redis" && !slices.Contains(authFiles, name) {
+		if name := v.Type().Field(i).Name; v.Field(i).IsZero() && !slices.Contains(without, name) {
 			t.Errorf("%s has no default", name)
 		}
 	}
@@ -67,6 +70,30 @@ func TestEveryMistakeAtOnce(t *testing.T) {
 	for _, bad := range []string{"127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1"} {
 		if isAddress(bad) == nil {
 			t.Errorf("%s is taken for an address", bad)
+		}
+	}
+}
+
+// What would be killed before it has ended, or sends its traces nowhere, does not
+// start.
+func TestSettingsThatDoNotFit(t *testing.T) {
+	for _, tt := range []struct {
+		args []string
+		want string // "": nothing is wrong
+	}{
+		{[]string{"-grace-period=28s"}, "-grace-period or SERVING_GRACE_PERIOD: 28s is not above -drain-delay 1s + -shutdown-timeout 25s + 2s = 28s"},
+		{[]string{"-grace-period=28001ms"}, ""},
+		{[]string{"-drain-delay=1h", "-grace-period=0"}, ""},
+		{[]string{"-trace-endpoint=http://localhost:4317/v1/traces"}, "-trace-endpoint or SERVING_TRACE_ENDPOINT: it has a path"},
+		{[]string{"-trace-endpoint=http://localhost:4318/v1/traces", "-trace-protocol=http/protobuf"}, ""},
+		{[]string{"-trace-endpoint=http://localhost:4317/"}, ""},
+		{[]string{"-trace-endpoint=http://localhost:99999"}, `port "99999" is not a number`},
+		{[]string{"-trace-endpoint=https://localhost"}, ""},
+		{[]string{"-trace-endpoint=localhost:4317"}, "it is no URL"},
+	} {
+		_, err := parseConfig(tt.args, nil, io.Discard)
+		if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%q: %v", tt.args, err)
 		}
 	}
 }
@@ -148,7 +175,7 @@ func TestHelpExplainsEveryFlag(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, &out)
 		}
 	}
-	if n := strings.Count(out.String(), "(SERVING_"); n != 30 {
+	if n := strings.Count(out.String(), "(SERVING_"); n != 36 {
 		t.Errorf("%d flags", n)
 	}
 }

@@ -190,7 +190,7 @@ func TestSignals(t *testing.T) {
 		}
 	})
 	t.Run("twice", func(t *testing.T) {
-		p := startProgram(t, bin, "-drain-delay=1h")
+		p := startProgram(t, bin, "-drain-delay=1h", "-grace-period=0")
 		p.Process.Signal(syscall.SIGTERM)
 		until(t, "it drains", func() bool { return strings.Contains(p.stdout.String(), `"message":"draining"`) })
 		ended := make(chan error, 1)
@@ -220,7 +220,7 @@ func checkCounters(t *testing.T, before, after string, requests int) {
 		model   = `{model_id="digits-large"}`
 		batcher = `{batcher="digits-large",model_id="digits-large"}`
 	)
-	if n := series(t, after, `http_requests_total{endpoint="/predict",method="POST",status="200"}`); n != float64(requests) {
+	if n := series(t, after, `http_requests_total{endpoint="/predict",method="POST",reason="",status="200"}`); n != float64(requests) {
 		t.Errorf("http_requests_total is %v after %d requests", n, requests)
 	}
 	if n := series(t, after, `http_request_duration_seconds_count{endpoint="/predict",method="POST"}`); n != float64(requests) {

@@ -69,6 +69,10 @@ func (l *limits) each(h http.HandlerFunc) http.Handler {
 	return ratelimit.Middleware(l.limiter, ratelimit.MiddlewareConfig{Key: l.key})(h)
 }
 
+// ping fails while Redis does not answer: the service is degraded then, and ready,
+// for each replica enforces its part of the limit.
+func (l *limits) ping(ctx context.Context) error { return l.client.Ping(ctx).Err() }
+
 func (l *limits) close(ctx context.Context) error {
 	if l.shared == nil {
 		return nil

@@ -57,9 +57,9 @@ func TestRateLimit(t *testing.T) {
 		}
 		page := read(t, from(h, "192.0.2.1", "GET", "/metrics"))
 		for name, want := range map[string]float64{
-			`http_requests_total{endpoint="/predict",method="POST",status="429"}`: 1,
-			`ratelimit_calls_total{limiter="requests",outcome="denied"}`:          4,
-			`ratelimit_calls_total{limiter="requests",outcome="allowed"}`:         101,
+			`http_requests_total{endpoint="/predict",method="POST",reason="rate-limited",status="429"}`: 1,
+			`ratelimit_calls_total{limiter="requests",outcome="denied"}`:                                4,
+			`ratelimit_calls_total{limiter="requests",outcome="allowed"}`:                               101,
 		} {
 			if n := series(t, page, name); n != want {
 				t.Errorf("%s is %v, want %v", name, n, want)

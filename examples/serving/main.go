@@ -13,6 +13,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/ballast-go/ballast/health"
 )
 
 func main() {
@@ -77,48 +79,30 @@ Ctrl-C drains and stops.
 
 `
 
-// serve answers requests until ctx ends, then drains: not ready any more, but
-// serving, for the drain delay; then nothing new, and what is in flight is
-// finished; then the batchers and the checks end. An error says what was cut.
+// serve answers requests until ctx ends, then drains and stops: see health.Serve. An
+// error says what was cut.
 func (s *service) serve(ctx context.Context, listener net.Listener) error {
-	var open connections
-	server := s.server(s.handler())
-	server.ConnState = open.track
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
 	s.log.Info("listening", "address", listener.Addr().String())
-
-	select {
-	case <-ctx.Done():
-		s.log.Info("draining", "delay", s.cfg.drainDelay)
-	case err := <-failed:
-		return errors.Join(err, server.Close(), s.close())
-	}
-	// All that follows has one deadline, and none of ctx's.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.drainDelay+s.cfg.shutdownTimeout)
-	defer cancel()
-	s.draining.Store(true)
-	errs := []error{s.health.Drain(ctx)}
-	// Shutdown drops requests that it has accepted but not read yet. So stop
-	// accepting first, and let what is there be read.
-	errs = append(errs, listener.Close())
-	<-failed
-	open.waitQuiet(ctx, requestLag)
-	if err := server.Shutdown(ctx); err != nil {
-		errs = append(errs, fmt.Errorf("requests were cut: %w", err), server.Close())
-	}
-	return errors.Join(append(errs, s.close())...)
+	return health.Serve(ctx, s.health, health.ServeConfig{
+		Servers:         []health.Server{{Listener: listener, HTTP: s.server(s.handler())}},
+		ShutdownTimeout: s.cfg.shutdownTimeout,
+		GracePeriod:     gracePeriod(s.cfg),
+		Close:           []func(context.Context) error{s.closeModels, s.closeRest},
+		CloseTimeout:    closeTimeout,
+	})
 }
 
-const (
-	// requestLag is how long a connection that was there when the listener
-	// closed may take to send its request. Browsers open some in advance and
-	// send nothing.
-	requestLag = time.Second
-	// closeTimeout is how long batchers and checks may take to end. It is their
-	// own: what used up the shutdown timeout was requests.
-	closeTimeout = time.Second
-)
+// gracePeriod says no end as health does, where zero means the default.
+func gracePeriod(cfg *config) time.Duration {
+	if cfg.gracePeriod == 0 {
+		return -1
+	}
+	return cfg.gracePeriod
+}
+
+// closeTimeout is how long batchers, checks and what flushes may take to end. It is
+// their own: what used up the shutdown timeout was requests.
+const closeTimeout = 2 * time.Second
 
 // server returns the HTTP server of h with every limit set. WriteTimeout is not
 // among them: it would cut a stream however lively it is. perWrite bounds each
@@ -134,14 +118,26 @@ func (s *service) server(h http.Handler) *http.Server {
 	}
 }
 
-// close ends the batchers, then the checks, the limit and what watches files.
-func (s *service) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
+// close ends all that assemble has started.
+func (s *service) close(ctx context.Context) error {
+	return errors.Join(s.closeModels(ctx), s.closeRest(ctx))
+}
+
+// closeModels ends the batchers. It is apart, with a time of its own, because a
+// model that hangs must not cost the last spans.
+func (s *service) closeModels(ctx context.Context) error {
 	var errs []error
 	for _, m := range s.models {
 		errs = append(errs, m.batcher.Close(ctx))
 	}
+	return errors.Join(errs...)
+}
+
+// closeRest ends the checks, the limit and what watches files, and sends off the
+// spans that are left.
+func (s *service) closeRest(ctx context.Context) error {
+	defer s.traces.close(ctx)
+	var errs []error
 	if s.health != nil { // nil if assemble failed before
 		errs = append(errs, s.health.Close(ctx))
 	}

@@ -25,7 +25,7 @@ import (
 // answer rightly, behind batchers and checks as the service makes them.
 func replaceBackends(t *testing.T, s *service, id string, run runFunc) {
 	t.Helper()
-	if err := s.close(); err != nil {
+	if err := s.close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	s.assembled = make(chan struct{})

@@ -27,7 +27,9 @@ type (
 )
 
 func (s *service) predict(w http.ResponseWriter, r *http.Request) {
+	_, end := s.traces.step(r.Context(), "preprocess")
 	req, err := decodeRequest(w, r, s.cfg.maxBody, s.cfg.maxRows)
+	end("") // what is wrong with a request is not the service's
 	if err != nil {
 		writeProblem(w, err)
 		return
@@ -48,11 +50,17 @@ func (s *service) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.requestTimeout)
 	defer cancel()
+	ofModel(ctx, req.modelID)
+	ctx, end = s.traces.step(ctx, "inference")
 	answers, err := m.predict(ctx, req.input, levelOf(r.Header))
+	end(errorType(err))
+	s.account(r, m, answers)
 	if err != nil {
 		s.predictFailed(w, r, m, err)
 		return
 	}
+	_, end = s.traces.step(r.Context(), "postprocess")
+	defer end("")
 	resp := predictResponse{ID: logging.RequestID(ctx), ModelID: req.modelID, Prediction: make([]prediction, len(answers))}
 	for i, a := range answers {
 		resp.Prediction[i] = prediction{a.probabilities.Class(), a.probabilities}
@@ -73,10 +81,27 @@ func (m *model) predict(ctx context.Context, rows [][]float32, level int) ([]ans
 	answers, errs := m.batcher.DoMany(ctx, items)
 	for _, err := range errs {
 		if err != nil {
-			return nil, err
+			return answers, err
 		}
 	}
 	return answers, nil
+}
+
+// account says in the audit stream what the request has used: its share of each
+// batch that its rows were in.
+func (s *service) account(r *http.Request, m *model, answers []answer) {
+	var used time.Duration
+	for _, a := range answers {
+		used += a.share
+	}
+	if used == 0 {
+		return
+	}
+	tenant := "anonymous"
+	if p, ok := auth.PrincipalFromContext(r.Context()); ok && p != nil {
+		tenant = p.Subject
+	}
+	s.logger.Usage(r.Context(), logging.Usage{Tenant: tenant, Model: m.net.ID(), DeviceSeconds: used.Seconds()})
 }
 
 func (s *service) predictFailed(w http.ResponseWriter, r *http.Request, m *model, err error) {
@@ -92,7 +117,7 @@ func (s *service) predictFailed(w http.ResponseWriter, r *http.Request, m *model
 func errorType(err error) string {
 	var panicked *batching.PanicError
 	switch {
-	case errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, context.Canceled):
 		return ""
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"

@@ -18,34 +18,40 @@ import (
 	"github.com/ballast-go/ballast/batching"
 	"github.com/ballast-go/ballast/examples/serving/internal/digits"
 	"github.com/ballast-go/ballast/health"
+	"github.com/ballast-go/ballast/health/healthprom"
 	"github.com/ballast-go/ballast/logging"
 	"github.com/ballast-go/ballast/metrics"
+	"github.com/ballast-go/ballast/tracing"
 )
 
 // service is everything that serves.
 type service struct {
-	cfg      *config
-	logger   *logging.Logger
-	log      *slog.Logger
-	metrics  *metrics.Metrics
-	health   *health.Health
-	limits   *limits // nil until assembled
-	access   *access // nil: everybody may do everything
-	models   map[string]*model
-	draining atomic.Bool
+	cfg     *config
+	logger  *logging.Logger
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	health  *health.Health
+	limits  *limits // nil until assembled
+	access  *access // nil: everybody may do everything
+	traces  *traces
+	models  map[string]*model
 
 	assembled chan struct{} // closed once health is there, or will not be
 }
 
 // newService makes a service that logs to stdout. serve closes it.
 func newService(cfg *config, stdout io.Writer) (*service, error) {
-	logger, err := logging.New(logging.Config{Name: "serving", Level: cfg.logLevel, Format: cfg.logFormat, Output: stdout})
+	logger, err := logging.New(logging.Config{
+		Name: "serving", Level: cfg.logLevel, Format: cfg.logFormat, Output: stdout, TraceContext: tracing.IDs,
+	})
 	if err != nil {
 		return nil, err
 	}
 	s := &service{cfg: cfg, logger: logger, log: logger.Slog(), models: make(map[string]*model), assembled: make(chan struct{})}
 	if err := s.assemble(); err != nil {
-		return nil, errors.Join(err, s.close())
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil
 }
@@ -57,7 +63,10 @@ func (s *service) assemble() error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
-	if s.metrics, err = metrics.New(metrics.Config{Registerer: registry}); err != nil {
+	if s.metrics, err = metrics.New(metrics.Config{Registerer: registry, NativeHistograms: s.cfg.nativeHistograms}); err != nil {
+		return err
+	}
+	if s.traces, err = newTraces(s.cfg, s.log, registry); err != nil {
 		return err
 	}
 	if s.limits, err = newLimits(s.cfg, registry); err != nil {
@@ -77,16 +86,24 @@ func (s *service) assemble() error {
 		}
 	}
 	registerBatchers(registry, s.models)
-	s.health, err = health.New(s.healthConfig())
-	return err
+	if s.health, err = health.New(s.healthConfig()); err != nil {
+		return err
+	}
+	registry.MustRegister(healthprom.NewCollector(s.health))
+	return nil
 }
 
-// healthConfig has two checks for each model.
+// healthConfig has three checks for each model.
 func (s *service) healthConfig() health.Config {
-	c := health.Config{DrainDelay: drainDelay(s.cfg), OnStateChange: s.logState}
+	c := health.Config{DrainDelay: drainDelay(s.cfg), OnStateChange: s.logState, Verbose: isLocal}
+	if s.limits.shared != nil {
+		c.Dependencies = []health.Dependency{{Name: "redis", Func: s.limits.ping}}
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.models)) {
 		m := s.models[id]
-		c.Startup = append(c.Startup, health.Check{Name: "warm-up:" + id, Func: m.warmUp})
+		c.Startup = append(c.Startup,
+			health.WarmUp("warm-up:"+id, warmUpSizes(s.cfg.maxBatch), m.warmUp),
+			health.Check{Name: "accuracy:" + id, Func: m.measure})
 		c.Readiness = append(c.Readiness, health.Check{Name: "canary:" + id, Func: m.canary})
 	}
 	return c
@@ -106,6 +123,9 @@ func (s *service) logState(from, to health.State, why error) {
 		log = log.With("reason", why)
 	}
 	log.Info("health changed", "from", from, "to", to)
+	if to == health.StateDraining {
+		s.log.Info("draining", "delay", s.cfg.drainDelay)
+	}
 }
 
 func (s *service) handler() http.Handler { return s.chain(s.api()) }
@@ -120,6 +140,9 @@ func (s *service) api() http.Handler {
 	api.Handle("POST /predict", known(s.predict))
 	api.Handle("GET /models", known(s.listModels))
 	api.Handle("GET /models/{id}", known(s.access.reads(s.showModel)))
+	// Not limited: what floods the limit of everybody on this machine, or behind one
+	// proxy, is what an operator wants to see in the log.
+	api.Handle("/debug/log-level", s.access.require(s.access.administers("log-level", s.logger.LevelHandler())))
 	if s.access != nil && s.access.issuer != nil {
 		api.Handle("POST /auth/login", s.limits.each(s.access.login))
 		api.Handle("POST /auth/refresh", s.limits.each(s.access.refresh))
@@ -132,7 +155,8 @@ func (s *service) api() http.Handler {
 // chain is all that a request passes before the api, with the probes.
 func (s *service) chain(api http.Handler) http.Handler {
 	h := metrics.Middleware(s.metrics, metrics.MiddlewareConfig{})(api)
-	h = logging.Middleware(s.logger, logging.MiddlewareConfig{})(h)
+	h = logging.Middleware(s.logger, logging.MiddlewareConfig{Sample: &logging.Sample{Ratio: s.cfg.logSample, SlowerThan: s.cfg.targetLatency}})(h)
+	h = s.traces.middleware(s.cfg)(h)
 
 	// Probes and scrapes are neither logged nor counted.
 	root := http.NewServeMux()
@@ -146,18 +170,7 @@ func (s *service) chain(api http.Handler) http.Handler {
 		writeProblem(w, &badRequest{status: http.StatusMethodNotAllowed})
 	})
 	root.Handle("/", h)
-	return s.partWhenDraining(perWrite(logging.Recover(s.logger)(root), s.cfg.writeTimeout))
-}
-
-// partWhenDraining asks HTTP/1.1 clients to leave the connection once the
-// service drains, so that none sends its next request into a closing one.
-func (s *service) partWhenDraining(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.draining.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
+	return perWrite(logging.Recover(s.logger)(root), s.cfg.writeTimeout)
 }
 
 // model is a network behind its batcher.
@@ -166,7 +179,7 @@ type model struct {
 	held     []digits.Digit
 	batcher  *batching.Batcher[item, answer]
 	metrics  *metrics.Model
-	accuracy atomic.Pointer[float64] // on the held-out digits; nil before warmUp
+	accuracy atomic.Pointer[float64] // on the held-out digits; nil before measure
 
 	finishedBefore atomic.Uint64 // batches that were over at the last canary
 }
@@ -181,6 +194,7 @@ type item struct {
 type answer struct {
 	probabilities digits.Probabilities
 	took          time.Duration // of the batch it was in
+	share         time.Duration // of that, its own
 }
 
 func (s *service) newModel(id string, held []digits.Digit) (*model, error) {
@@ -199,6 +213,9 @@ func (s *service) newModel(id string, held []digits.Digit) (*model, error) {
 // batching is what the batcher of the model with the given id is made with.
 func (s *service) batching(id string) batching.Config[item] {
 	c := s.cfg.batching(id)
+	if s.traces.otlp != nil {
+		c.OnBatch = tracing.BatchHook(s.traces.provider)
+	}
 	if c.BatchTimeout > 0 {
 		c.OnExhausted = func(why error) { s.hopeless(id, why) }
 	}
@@ -232,7 +249,7 @@ func (m *model) run(_ context.Context, in []item, out []batching.Slot[answer]) e
 		return err
 	}
 	for i := range out {
-		out[i].Set(answer{probabilities[i], took})
+		out[i].Set(answer{probabilities[i], took, took / time.Duration(len(in))})
 	}
 	return nil
 }
@@ -240,10 +257,28 @@ func (m *model) run(_ context.Context, in []item, out []batching.Slot[answer]) e
 // leastAccuracy is what a network that was built right has.
 const leastAccuracy = 0.98
 
-// warmUp runs the network over the held-out digits, past the batcher. That
-// brings its weights into memory, and weights that are damaged do not get
-// traffic.
-func (m *model) warmUp(context.Context) error {
+// warmUpSizes are those of the batches that the networks are warmed up with: the
+// powers of two, and the largest.
+func warmUpSizes(largest int) (sizes []int) {
+	for n := 1; n < largest; n *= 2 {
+		sizes = append(sizes, n)
+	}
+	return append(sizes, largest)
+}
+
+// warmUp is a forward pass of size rows, past the batcher: no request pays for the
+// first of its size, which brings weights into memory and takes room for the rows.
+func (m *model) warmUp(_ context.Context, size int) error {
+	rows := make([][]float32, size)
+	for i := range rows {
+		rows[i] = m.held[i%len(m.held)].Input()
+	}
+	return m.net.Predict(rows, make([]digits.Probabilities, size))
+}
+
+// measure runs the network over the held-out digits, past the batcher: weights that
+// are damaged do not get traffic.
+func (m *model) measure(context.Context) error {
 	accuracy, err := m.net.Accuracy(m.held)
 	if err != nil {
 		return err

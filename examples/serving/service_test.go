@@ -44,7 +44,7 @@ func newTestService(t *testing.T, args ...string) (*service, *lockedBuffer) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := s.close(); err != nil {
+		if err := s.close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -106,7 +106,7 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/metrics", 200, "text/plain", `model_info{framework="ballast-`},
 		{"GET", "/models", 200, "application/json", `"layers":[784,2048,1024,10]`},
 		{"GET", "/models/digits-small", 200, "application/json", `{"id":"digits-small","default":false,"layers":[784,256,128,10],"parameters":235146,`},
-		{"GET", "/models/digits-large", 200, "application/json", `"accuracy":0.9`}, // by the warm-up
+		{"GET", "/models/digits-large", 200, "application/json", `"accuracy":0.9`}, // once started
 		{"GET", "/models/none", 404, "application/problem+json", "no such model"},
 		{"GET", "/predict", 405, problemJSON, `"status":405`},
 		{"DELETE", "/models", 405, problemJSON, `"status":405`},
@@ -114,8 +114,8 @@ func TestEndpoints(t *testing.T) {
 		{"POST", "/health", 405, problemJSON, `"status":405`},
 		{"GET", "/nowhere", 404, problemJSON, `"status":404`},
 		// The refused above are counted, and sized by nothing that a client sent.
-		{"GET", "/metrics", 200, "text/plain", `http_requests_total{endpoint="unmatched",method="GET",status="404"} 1`},
-		{"GET", "/metrics", 200, "text/plain", `http_requests_total{endpoint="unmatched",method="GET",status="405"} 1`},
+		{"GET", "/metrics", 200, "text/plain", `http_requests_total{endpoint="unmatched",method="GET",reason="",status="404"} 1`},
+		{"GET", "/metrics", 200, "text/plain", `http_requests_total{endpoint="unmatched",method="GET",reason="",status="405"} 1`},
 	} {
 		resp := ask(t, h, tt.method, tt.path, "")
 		body := read(t, resp)
@@ -175,7 +175,7 @@ func TestPredict(t *testing.T) {
 			}
 		}
 	}
-	if log := out.String(); !strings.Contains(log, `"route":"/predict","status":200`) || strings.Contains(log, "0.0") && strings.Contains(log, `"input"`) {
+	if log := out.String(); !strings.Contains(log, `"route":"/predict","outcome":"complete"`) || strings.Contains(log, "0.0") && strings.Contains(log, `"input"`) {
 		t.Errorf("the log: %s", log)
 	}
 }
@@ -328,8 +328,8 @@ func TestRowsFailTogether(t *testing.T) {
 				out[0].Set(answer{})
 				return nil
 			})}
-		if answers, err := m.predict(t.Context(), [][]float32{{1}, {}, {1, 2}, {1}}, interactive); err != bad || answers != nil {
-			t.Errorf("got %v, %v", answers, err)
+		if _, err := m.predict(t.Context(), [][]float32{{1}, {}, {1, 2}, {1}}, interactive); err != bad {
+			t.Errorf("got %v", err)
 		}
 		if s := m.batcher.Stats(); s.Answered != 2 || s.Failed != 2 {
 			t.Errorf("%d rows were answered, %d failed", s.Answered, s.Failed)
@@ -369,11 +369,11 @@ func TestWarmUpRefusesDamagedWeights(t *testing.T) {
 		wrong[i].Label = 9
 	}
 	m := &model{net: s.models[digits.Small].net, held: wrong}
-	if err := m.warmUp(t.Context()); err == nil || !strings.Contains(err.Error(), "digits-small reads 0.0 %") {
+	if err := m.measure(t.Context()); err == nil || !strings.Contains(err.Error(), "digits-small reads 0.0 %") {
 		t.Errorf("got %v", err)
 	}
 	m.held = nil
-	if err := m.warmUp(t.Context()); err == nil {
+	if err := m.measure(t.Context()); err == nil {
 		t.Error("no digits are enough")
 	}
 }
