@@ -10,15 +10,19 @@ SHELL := bash
 # The folders of the workspace's modules, and those besides it.
 MODULES     = $(or $(shell go list -m -f '{{.Dir}}'),$(error go list finds no module))
 # Those that users can get.
-RELEASED    = . auth/authkubernetes ratelimit/ratelimitredis
+RELEASED    = . auth/authkubernetes ratelimit/ratelimitredis tracing/tracingotlp
 ALL_MODULES = $(MODULES) $(CURDIR)/tools
 TOOL        = GOWORK=off go tool -modfile=$(CURDIR)/tools/go.mod
 
 # What tests skip for want of a program; go test itself does not say it. In CI
 # they fail instead, and make integration runs, too.
-SKIPS = for program in redis-server promtool; do command -v $$program > /dev/null || \
+SKIPS = for program in redis-server promtool prometheus amtool; do command -v $$program > /dev/null || \
 	echo "skipped: the tests that need $$program, which is not on the PATH"; done; \
+	command -v alertmanager > /dev/null || command -v prometheus-alertmanager > /dev/null || \
+	echo "skipped: the tests that need alertmanager, which is not on the PATH, nor is prometheus-alertmanager"; \
 	[ -n "$$BALLAST_KUBE" ] || echo "skipped: the tests against a Kubernetes API server, which make integration runs"; \
+	[ -n "$$BALLAST_OTELCOL" ] || echo "skipped: the tests against an OpenTelemetry Collector, which make integration runs"; \
+	[ -n "$$BALLAST_GRPCTOOLS" ] || echo "skipped: the tests with grpcurl and grpc-health-probe, which make integration runs"; \
 	vectors=$${BALLAST_VECTORS:-$(CURDIR)/../shared/vectors}; [ -d "$$vectors" ] || echo "skipped: the test vectors, which are not at $$vectors"
 
 # Least coverage of a package, in percent; packages without statements have none.
@@ -45,8 +49,11 @@ race: ## test every module with the race detector, in random order (needs a C co
 	go test -race -shuffle=on work
 	cd tools && GOWORK=off go test -race -shuffle=on ./...
 
-integration: ## test against a real Kubernetes API server (built first, which takes minutes once)
-	@dir=$$(tools/kubedev/build.sh) && export BALLAST_KUBE="$$dir" && go test -count=1 ./auth/authkubernetes
+integration: ## test against a real Kubernetes API server, OpenTelemetry Collector and gRPC clients (built first, which takes minutes once)
+	@dir=$$(tools/kubedev/build.sh) && export BALLAST_KUBE="$$dir" && \
+	dir=$$(tools/otelcol/build.sh) && export BALLAST_OTELCOL="$$dir" && \
+	dir=$$(tools/grpctools/build.sh) && export BALLAST_GRPCTOOLS="$$dir" && \
+	go test -count=1 ./auth/authkubernetes ./tracing/tracingotlp ./health/healthgrpc ./examples/serving
 
 lint: ## gofmt, go vet and staticcheck
 	@files=$$(gofmt -l .) || exit 1; if [ -n "$$files" ]; then echo "gofmt wants:" $$files; exit 1; fi
@@ -84,7 +91,7 @@ latest: ## test what is released with the latest version of everything it requir
 	git ls-files -z --cached --others --exclude-standard > "$$tmp/files" && \
 	tar --null -cf "$$tmp/tree.tar" -T "$$tmp/files" && tar -xf "$$tmp/tree.tar" -C "$$tmp" && \
 	for dir in $(RELEASED); do \
-		(cd "$$tmp/$$dir" && export GOWORK=off && go get $$(go list -m -f '{{if not (or .Main .Indirect .Replace)}}{{.Path}}@latest{{end}}' all) && \
+		(cd "$$tmp/$$dir" && export GOWORK=off && go get $$(go list -mod=mod -m -f '{{if not (or .Main .Indirect .Replace)}}{{.Path}}@latest{{end}}' all) && \
 			go mod tidy && go test ./...) || exit 1; \
 	done
 
@@ -97,6 +104,6 @@ cross: ## build every package for the platforms that no test runs on
 vuln: ## known vulnerabilities that the code can reach (asks vuln.go.dev)
 	@for dir in $(MODULES); do echo "govulncheck $${dir#$(CURDIR)}/"; (cd $$dir && $(TOOL) govulncheck ./...) || exit 1; done
 
-bench: ## measure PARTS (medians, batching, ratelimit, breaker, retry, auth; default all) of benchmarks/RESULTS.md anew
+bench: ## measure PARTS (medians, batching, ratelimit, breaker, retry, auth, observability, stack; default all) of benchmarks/RESULTS.md anew
 	@benchmarks/report.sh $(COUNT) $(PARTS) > benchmarks/RESULTS.tmp || (rm -f benchmarks/RESULTS.tmp; exit 1)
 	@mv benchmarks/RESULTS.tmp benchmarks/RESULTS.md
